@@ -1,0 +1,59 @@
+# Two commands matter: `make demo` and `make test`. Both install what they need first.
+
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+DEMO   ?= demo
+
+export OMP_NUM_THREADS ?= 1
+export MPLBACKEND := Agg
+
+.PHONY: install demo test lint types floors unit notebooks test-slow bench clean help
+
+help:
+	@echo "make demo       run the synthetic NOA study end to end and print where the report lies"
+	@echo "make test       everything CI runs: lint, types, floors, tests, notebooks"
+	@echo "make test-slow  the simulations and the long trainings"
+	@echo "make bench      speed ratios against the peers"
+	@echo "make clean      remove what these commands made, the environment included"
+
+install: $(READY)
+
+# torch comes first and alone, so that no other package can pull in a build of its own choice.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dl,notebooks,dev]"
+	@touch $(READY)
+
+demo: $(READY)
+	$(BIN)/usstats demo $(DEMO)
+
+test: lint types floors unit notebooks
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+floors: $(READY)
+	$(BIN)/lint-imports
+
+unit: $(READY)
+	$(BIN)/pytest -m "not slow" -n 2
+
+notebooks: $(READY)
+	$(BIN)/pytest --nbmake --nbmake-timeout=600 -p no:xdist --no-header notebooks
+
+test-slow: $(READY)
+	$(BIN)/pytest -m slow -n 2
+
+bench: $(READY)
+	$(BIN)/python -m tests.benchmarks
+
+clean:
+	rm -rf $(VENV) $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,110 @@
+"""Expected values computed in R, with the package, version and call that made them.
+
+The numbers live in `cases/`; the tables that may be copied live in `data/`. The other tables
+stay where their licence keeps them: in the folder named by USSTATS_SHARED (by default a folder
+`shared` beside the repository); a test that needs an absent one skips and says so.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+HERE = Path(__file__).parent
+SHARED = Path(os.environ.get("USSTATS_SHARED", HERE.parents[1].parent / "shared"))
+DEFAULT_ATOL = 1e-9
+
+
+def shared_path(*parts: str) -> Path:
+    """A path inside the shared folder, or a skip that names what is absent."""
+    path = SHARED.joinpath(*parts)
+    if not path.exists():
+        pytest.skip(f"{'/'.join(parts)} is not in the shared data folder (set USSTATS_SHARED)")
+    return path
+
+
+def read_reference_table(name: str) -> pd.DataFrame:
+    """One of the tables the cases were computed from."""
+    own = HERE / "data" / name
+    path = own if own.exists() else shared_path("reference", "data", name)
+    return pd.read_csv(path)
+
+
+@dataclass(frozen=True)
+class ReferenceCase:
+    """One JSON file of expected numbers."""
+
+    content: Mapping[str, Any]
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        return self.content["inputs"]
+
+    @property
+    def expected(self) -> Mapping[str, Any]:
+        return self.content["expected"]
+
+    def table(self, position: int = 0) -> pd.DataFrame:
+        names = self.content["data"]
+        return read_reference_table(names if isinstance(names, str) else names[position])
+
+    def value(self, path: str) -> Any:
+        """The expected value at a dotted path, "Inf" and null turned into numbers."""
+        node: Any = self.expected
+        for key in path.split("."):
+            node = node[key]
+        return _numbers(node)
+
+    def tolerance(self, path: str) -> tuple[float, float]:
+        """(rtol, atol) by the longest prefix that has its own."""
+        return (
+            _longest_prefix(self.content.get("rtol_by"), path, self.content["rtol"]),
+            _longest_prefix(
+                self.content.get("atol_by"), path, self.content.get("atol", DEFAULT_ATOL)
+            ),
+        )
+
+    def check(self, got: Any, path: str) -> None:
+        """Assert |got - expected| <= atol + rtol |expected| for the value at `path`."""
+        rtol, atol = self.tolerance(path)
+        np.testing.assert_allclose(
+            np.asarray(got, dtype=float),
+            np.asarray(self.value(path), dtype=float),
+            rtol=rtol,
+            atol=atol,
+            equal_nan=True,
+            err_msg=f"{self.content['id']}: {path}",
+        )
+
+
+def load_case(case_id: str) -> ReferenceCase:
+    return ReferenceCase(json.loads((HERE / "cases" / f"{case_id}.json").read_text("utf-8")))
+
+
+def matrix_frame(matrix: Mapping[str, Any]) -> pd.DataFrame:
+    """A {rows, cols, values} matrix as a labelled frame."""
+    return pd.DataFrame(_numbers(matrix["values"]), index=matrix["rows"], columns=matrix["cols"])
+
+
+def _numbers(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_numbers(item) for item in node]
+    if node is None:
+        return math.nan
+    if node in ("Inf", "-Inf"):
+        return float(node.lower())
+    return node
+
+
+def _longest_prefix(table: Mapping[str, float] | None, path: str, default: float) -> float:
+    matches = [key for key in (table or {}) if path == key or path.startswith(f"{key}.")]
+    return (table or {})[max(matches, key=len)] if matches else default
