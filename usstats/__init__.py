@@ -1,0 +1,88 @@
+"""Statistics of an ultrasound prediction study: arrays and tables in, results out."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from usstats.calibration import Calibration, assess_calibration
+from usstats.covariates import convert, pulsatility_index, resistive_index, testicular_volume
+from usstats.decision import DecisionCurve, decision_curve, decision_curve_survival
+from usstats.delong import AucComparison, compare_auc, compare_auc_independent
+from usstats.describe import Description, describe
+from usstats.external import ExternalValidation, evaluate
+from usstats.fusion import logit_shift, patient_probability
+from usstats.imputation import Imputations, impute
+from usstats.leakage import LeakageAudit, audit_leakage
+from usstats.logistic import LogisticFit, fit_logistic
+from usstats.nested import NestedComparison, compare_nested
+from usstats.nomogram import Nomogram, build_nomogram
+from usstats.optimism import InternalValidation, validate
+from usstats.pooled_fit import PooledFit, fit_imputed, pool
+from usstats.recipe import Recipe, ThresholdRule
+from usstats.resample import Resamples, bootstrap
+from usstats.results import Estimate, Interval
+from usstats.roc import RocCurve, auc, partial_auc, roc_curve
+from usstats.splits import Folds, make_folds
+from usstats.thresholds import (
+    DiagnosticAccuracy,
+    Threshold,
+    choose_threshold,
+    compare_accuracy,
+    diagnostic_accuracy,
+)
+
+try:
+    __version__ = version("usstats")
+except PackageNotFoundError:  # a source tree that was never installed
+    __version__ = "0+unknown"
+
+__all__ = [
+    "AucComparison",
+    "Calibration",
+    "DecisionCurve",
+    "Description",
+    "DiagnosticAccuracy",
+    "Estimate",
+    "ExternalValidation",
+    "Folds",
+    "Imputations",
+    "InternalValidation",
+    "Interval",
+    "LeakageAudit",
+    "LogisticFit",
+    "NestedComparison",
+    "Nomogram",
+    "PooledFit",
+    "Recipe",
+    "Resamples",
+    "RocCurve",
+    "Threshold",
+    "ThresholdRule",
+    "assess_calibration",
+    "auc",
+    "audit_leakage",
+    "bootstrap",
+    "build_nomogram",
+    "choose_threshold",
+    "compare_accuracy",
+    "compare_auc",
+    "compare_auc_independent",
+    "compare_nested",
+    "convert",
+    "decision_curve",
+    "decision_curve_survival",
+    "describe",
+    "diagnostic_accuracy",
+    "evaluate",
+    "fit_imputed",
+    "fit_logistic",
+    "impute",
+    "logit_shift",
+    "make_folds",
+    "partial_auc",
+    "patient_probability",
+    "pool",
+    "pulsatility_index",
+    "resistive_index",
+    "roc_curve",
+    "testicular_volume",
+    "validate",
+]

@@ -5,6 +5,7 @@ from data_schema.errors import SchemaError, UsstatsError
 __all__ = [
     "ArgumentError",
     "DesignError",
+    "DirectionWarning",
     "ExtrapolationWarning",
     "FailedResamplesWarning",
     "FitError",
@@ -70,6 +71,10 @@ class UsstatsWarning(UserWarning):
 
 class SmallSampleWarning(UsstatsWarning):
     """An estimate is undefined or unstable because there are too few cases."""
+
+
+class DirectionWarning(UsstatsWarning):
+    """A score ranks non-events above events; it is reported as it is, never turned round."""
 
 
 class SeparationWarning(UsstatsWarning):

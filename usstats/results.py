@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+Array = TypeVar("Array", bound=NDArray[Any])
 
 #: The words a result's frame may use for what every table shares, in this order.
 COLUMNS = (
@@ -84,7 +85,7 @@ class Estimate:
     conf_level: float
     method: str
     n: int
-    n_event: int
+    n_event: int | None
     n_cluster: int | None = None
     n_boot: int | None = None
     n_failed: int | None = None
@@ -108,17 +109,18 @@ class Estimate:
     def summary(self) -> str:
         """Estimate, interval, method, sample and unit of analysis in one line."""
         unit = "case" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        events = "" if self.n_event is None else f", events = {self.n_event}"
         return (
             f"{self.measure} {self.estimate:.3f} "
             f"({self.conf_level * 100:g} % {self.conf_low:.3f} to {self.conf_high:.3f}), "
-            f"{self.method}; n = {self.n}, events = {self.n_event}, unit: {unit}"
+            f"{self.method}; n = {self.n}{events}, unit: {unit}"
         )
 
     def __repr__(self) -> str:
         return f"<{self.summary()}>"
 
 
-def read_only(array: NDArray[np.generic]) -> NDArray[np.generic]:
+def read_only(array: Array) -> Array:
     """Return a view of `array` that refuses to be written to."""
     view = array.view()
     view.flags.writeable = False

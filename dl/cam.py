@@ -1,0 +1,150 @@
+"""Where a network looks: Grad-CAM (Selvaraju et al. 2017), and how much of it is in the lesion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from usstats.errors import ArgumentError, PairingError
+
+__all__ = ["CamOverlap", "GradCam", "cam_overlap"]
+
+
+class GradCam:
+    """Grad-CAM of a single-logit classifier, as a context manager.
+
+    On leaving, hooks are removed and every module is in the mode it was in; the parameters'
+    gradients are never touched.
+
+    Parameters
+    ----------
+    network : Module
+    layer : Module, optional
+        Whose output is weighted; the trunk's last feature map by default.
+
+    Examples
+    --------
+    >>> from dl.registry import build
+    >>> network = build("resnet18", n_classes=1, in_channels=1)
+    >>> with GradCam(network) as cam:
+    ...     maps = cam(torch.rand(2, 1, 64, 64))
+    >>> maps.shape, bool((maps >= 0).all()), len(network.trunk._forward_hooks)
+    (torch.Size([2, 64, 64]), True, 0)
+    """
+
+    def __init__(self, network: nn.Module, layer: nn.Module | None = None) -> None:
+        self._network = network
+        self._layer = network.trunk if layer is None else layer
+        self._map: Tensor | None = None
+        self._hook: Any = None
+        self._modes: list[tuple[nn.Module, bool]] = []
+
+    def __enter__(self) -> Self:
+        self._modes = [(module, module.training) for module in self._network.modules()]
+        self._network.eval()
+        self._hook = self._layer.register_forward_hook(self._keep)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._hook.remove()
+        self._hook, self._map = None, None
+        for module, training in self._modes:
+            module.training = training
+
+    def _keep(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        self._map = output
+
+    def __call__(self, x: Tensor, *, toward: str = "event") -> Tensor:
+        """Evidence for (or against) the event, (N, H, W), 0 or more, at the input's size.
+
+        Parameters
+        ----------
+        x : (N, C, H, W) Tensor
+        toward : {"event", "non_event"}
+
+        Raises
+        ------
+        ArgumentError
+            Used outside the `with` block.
+        """
+        if self._hook is None:
+            msg = "GradCam must be used inside its `with` block."
+            raise ArgumentError(msg)
+        sign = {"event": 1.0, "non_event": -1.0}[toward]
+        with torch.enable_grad():
+            logit = self._network(x.detach().requires_grad_())[:, 0]
+            (gradient,) = torch.autograd.grad(sign * logit.sum(), self._map)
+        weight = gradient.mean(dim=(2, 3), keepdim=True)
+        raw = (weight * self._map.detach()).sum(dim=1, keepdim=True).relu()
+        return interpolate(raw, size=x.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CamOverlap:
+    """How a map lies on a mask.
+
+    Attributes
+    ----------
+    energy_in_mask : float
+        Share of the map's sum inside the mask; NaN for a map of zeros.
+    pointing_hit : bool
+        The map's maximum lies inside the mask (pointing game, Zhang et al. 2018).
+    chance : float
+        Share of the image's area inside the mask: what a map without knowledge scores on both.
+    """
+
+    energy_in_mask: float
+    pointing_hit: bool
+    chance: float
+
+
+def cam_overlap(cam: ArrayLike, mask: ArrayLike, *, visible: ArrayLike | None = None) -> CamOverlap:
+    """Compare a map with the outline of the lesion.
+
+    Parameters
+    ----------
+    cam : array_like, shape (H, W), 0 or more
+    mask : array_like of bool, shape (H, W)
+    visible : array_like of bool, shape (H, W), optional
+        Where the image is; the black bars of a letterbox are left out of `chance`.
+
+    Raises
+    ------
+    PairingError
+        The shapes differ.
+
+    Examples
+    --------
+    >>> cam_overlap([[0.0, 3.0], [1.0, 0.0]], [[0, 1], [0, 0]])
+    CamOverlap(energy_in_mask=0.75, pointing_hit=True, chance=0.25)
+    """
+    heat, inside = np.asarray(cam, dtype=float), np.asarray(mask).astype(bool)
+    seen = np.ones_like(inside) if visible is None else np.asarray(visible).astype(bool)
+    if not heat.shape == inside.shape == seen.shape:
+        msg = f"The map is {heat.shape}, the mask {inside.shape}; both must be of one size."
+        raise PairingError(msg)
+    total = heat.sum()
+    return CamOverlap(
+        energy_in_mask=float(heat[inside].sum() / total) if total > 0 else float("nan"),
+        pointing_hit=bool(inside.flat[np.argmax(heat)] and total > 0),
+        chance=float((inside & seen).sum() / max(seen.sum(), 1)),
+    )
+
+
+def unit_map(raw: Tensor) -> NDArray[np.float32]:
+    """One map scaled to a maximum of 1; a map of zeros stays."""
+    heat = raw.detach().numpy().astype(np.float32)
+    top = heat.max()
+    return heat / top if top > 0 else heat

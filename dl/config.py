@@ -1,0 +1,307 @@
+"""Everything that determines a training run, to and from JSON; it loads no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, get_type_hints
+
+from dl.errors import ConfigError
+
+__all__ = ["AugmentConfig", "TrainConfig"]
+
+ROUTES = ("finetune", "frozen")
+REGIONS = ("roi", "whole")
+COLOURS = ("gray", "rgb")
+OPTIMISERS = ("adamw",)
+SCHEDULES = ("cosine", "constant")
+LOSSES = ("cross_entropy",)
+CLASS_WEIGHTS = ("none", "balanced")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """How far a training image may be changed; 0 switches a change off.
+
+    Attributes
+    ----------
+    flip : float
+        Probability of a left-right flip. Depth is never flipped: shadows fall downwards.
+    rotate : float
+        Degrees, either way.
+    scale, translate : float
+        Shares of the image.
+    gain : float
+        Brightness added, as a share of the full range.
+    gamma : float
+        Log-range of the exponent.
+    speckle : float
+        Standard deviation of multiplicative noise.
+    shadow : float
+        Probability of an acoustic shadow: a dark band below a random depth.
+    """
+
+    flip: float = 0.5
+    rotate: float = 10.0
+    scale: float = 0.15
+    translate: float = 0.08
+    gain: float = 0.1
+    gamma: float = 0.2
+    speckle: float = 0.08
+    shadow: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check_types(self, "augment.")
+        for name, value in asdict(self).items():
+            top = {"flip": 1, "shadow": 1, "rotate": 180}.get(name, 0.9)
+            if not 0 <= value <= top:
+                msg = f"`augment.{name}` must lie from 0 to {top}; got {value!r}."
+                raise ConfigError(msg)
+
+    @classmethod
+    def none(cls) -> AugmentConfig:
+        """No change at all."""
+        return cls(**{item.name: 0.0 for item in fields(cls)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One network and its training; two runs from equal configurations give equal weights.
+
+    Attributes
+    ----------
+    name : str
+        The column `model` of the predictions.
+    positive : str
+        The label of the event, the column `class` of the predictions.
+    architecture : str
+        A name of `dl.registry.names()`.
+    weights : str or None
+        "imagenet", None (random), or the path of a checkpoint.
+    route : {"finetune", "frozen"}
+        Train the whole network, or only a ridge logistic head on its fixed features.
+    region : {"roi", "whole"}
+        The lesion's box with a margin, or the whole image; both letterboxed, never squashed.
+    roi_margin : float
+        Share of the box's longer side added all around (route finetune).
+    frozen_margins : tuple of float
+        Margins whose features are averaged (route frozen, region roi).
+    frozen_penalties : tuple of float
+        Ridge penalties tried on the inner folds (route frozen).
+    colour : {"gray", "rgb"}
+    input_size : int
+        Side of the square the network sees.
+    folds : int
+    tuning_fraction : float
+        Share of each fold's training patients set aside to choose the epoch.
+    epochs, batch_size : int
+    optimiser, schedule : str
+    lr, head_lr : float
+        Peak learning rates of the trunk and of the new head.
+    warmup_epochs : float
+    weight_decay, label_smoothing, dropout : float
+    grad_clip : float
+        Largest norm of the gradient.
+    norm_momentum : float
+        How fast running statistics of batch normalisation move to the study's images.
+    loss : str
+    class_weights : {"none", "balanced"}
+        Weights distort probabilities; the logits are shifted back by their logarithm.
+    augment : AugmentConfig
+    flip_views : bool
+        Predict from the mean logit of an image and its mirror image.
+    seed : int
+
+    Examples
+    --------
+    >>> config = TrainConfig(seed=1, epochs=3)
+    >>> TrainConfig.from_json(config.to_json()) == config
+    True
+    """
+
+    name: str = "network"
+    positive: str = "1"
+    architecture: str = "efficientnet_lite0"
+    weights: str | None = "imagenet"
+    route: str = "finetune"
+    region: str = "roi"
+    roi_margin: float = 0.25
+    frozen_margins: tuple[float, ...] = (0.0, 0.15, 0.3, 0.6)
+    frozen_penalties: tuple[float, ...] = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
+    colour: str = "gray"
+    input_size: int = 128
+    folds: int = 5
+    tuning_fraction: float = 0.2
+    epochs: int = 10
+    batch_size: int = 16
+    optimiser: str = "adamw"
+    schedule: str = "cosine"
+    lr: float = 3e-4
+    head_lr: float = 3e-3
+    warmup_epochs: float = 1.0
+    weight_decay: float = 0.01
+    label_smoothing: float = 0.0
+    dropout: float = 0.2
+    grad_clip: float = 5.0
+    norm_momentum: float = 0.1
+    loss: str = "cross_entropy"
+    class_weights: str = "none"
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    flip_views: bool = True
+    seed: int
+
+    def __post_init__(self) -> None:
+        _check_types(self, "")
+        _check_choices(self)
+        _check_ranges(self)
+
+    @property
+    def margins(self) -> tuple[float, ...]:
+        """The views of an image the network averages over; whole images have one."""
+        if self.region == "whole":
+            return (0.0,)
+        return self.frozen_margins if self.route == "frozen" else (self.roi_margin,)
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the network's input."""
+        return 1 if self.colour == "gray" else 3
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the content."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return json.loads(self.to_json())
+
+    def to_json(self) -> str:
+        """Canonical JSON text."""
+        return json.dumps(asdict(self), sort_keys=True, indent=1, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> TrainConfig:
+        """Read a configuration back.
+
+        Raises
+        ------
+        ConfigError
+            Not JSON, an unknown key, or a value out of range.
+        """
+        try:
+            content = json.loads(text)
+        except ValueError:
+            msg = "The configuration is not valid JSON."
+            raise ConfigError(msg) from None
+        return cls.from_dict(content)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> TrainConfig:
+        """Make a configuration from plain JSON types, refusing keys it does not know."""
+        if not isinstance(content, Mapping):
+            msg = f"The configuration must be an object; got {type(content).__name__}."
+            raise ConfigError(msg)
+        values = dict(content)
+        _refuse_unknown(cls, values, "")
+        if isinstance(values.get("augment"), Mapping):
+            _refuse_unknown(AugmentConfig, values["augment"], "augment.")
+            values["augment"] = AugmentConfig(**values["augment"])
+        for key in ("frozen_margins", "frozen_penalties"):
+            if isinstance(values.get(key), list):
+                values[key] = tuple(values[key])
+        if "seed" not in values:
+            msg = "The configuration needs a `seed`; without one a run could not be repeated."
+            raise ConfigError(msg)
+        return cls(**values)
+
+    def changed(self, **values: Any) -> TrainConfig:
+        """A copy with other values."""
+        return replace(self, **values)
+
+    def differences(self, other: TrainConfig) -> list[str]:
+        """Names of the fields in which two configurations differ."""
+        one, two = self.to_dict(), other.to_dict()
+        return [name for name in one if one[name] != two[name]]
+
+
+def _refuse_unknown(cls: type, values: Mapping[str, Any], prefix: str) -> None:
+    unknown = sorted(set(values) - {item.name for item in fields(cls)})
+    if unknown:
+        names = ", ".join(f"`{prefix}{name}`" for name in unknown)
+        msg = f"The configuration has no field {names}; check the spelling."
+        raise ConfigError(msg)
+
+
+def _check_types(config: Any, prefix: str) -> None:
+    """Whole numbers for int, finite numbers for float, and text, never a bool for a number."""
+    hints = get_type_hints(type(config))
+    for item in fields(config):
+        value, hint = getattr(config, item.name), hints[item.name]
+        if not _fits(value, hint):
+            what = getattr(hint, "__name__", None) or str(hint)
+            msg = f"`{prefix}{item.name}` must be {what}; got {value!r}."
+            raise ConfigError(msg)
+        if hint is float:
+            object.__setattr__(config, item.name, float(value))
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if hint is float:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and math.isfinite(value)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint == tuple[float, ...]:
+        return isinstance(value, tuple) and bool(value) and all(_fits(v, float) for v in value)
+    return isinstance(value, hint)
+
+
+def _check_choices(config: TrainConfig) -> None:
+    offers = {
+        "route": ROUTES,
+        "region": REGIONS,
+        "colour": COLOURS,
+        "optimiser": OPTIMISERS,
+        "schedule": SCHEDULES,
+        "loss": LOSSES,
+        "class_weights": CLASS_WEIGHTS,
+    }
+    for name, offered in offers.items():
+        if getattr(config, name) not in offered:
+            choices = ", ".join(map(repr, offered))
+            msg = f"`{name}` must be one of {choices}; got {getattr(config, name)!r}."
+            raise ConfigError(msg)
+
+
+def _check_ranges(config: TrainConfig) -> None:
+    ranges = {
+        "input_size": (32, 1024),
+        "folds": (2, 50),
+        "epochs": (1, 10_000),
+        "batch_size": (2, 4096),
+        "roi_margin": (0, 5),
+        "tuning_fraction": (0.05, 0.5),
+        "lr": (0, 10),
+        "head_lr": (0, 10),
+        "warmup_epochs": (0, config.epochs),
+        "weight_decay": (0, 10),
+        "label_smoothing": (0, 0.5),
+        "dropout": (0, 0.9),
+        "grad_clip": (1e-6, 1e6),
+        "norm_momentum": (0, 1),
+        "seed": (0, 2**63 - 1),
+    }
+    for name, (low, high) in ranges.items():
+        if not low <= getattr(config, name) <= high:
+            msg = f"`{name}` must lie from {low} to {high}; got {getattr(config, name)!r}."
+            raise ConfigError(msg)
+    if min(config.frozen_margins) < 0 or min(config.frozen_penalties) <= 0:
+        msg = "`frozen_margins` must be 0 or more and `frozen_penalties` above 0."
+        raise ConfigError(msg)
+    if not config.name or not config.positive:
+        msg = "`name` and `positive` must not be empty."
+        raise ConfigError(msg)

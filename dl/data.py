@@ -1,0 +1,141 @@
+"""A study's images as a table; it loads no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dl.errors import ImageError, MaskError
+from dl.images import read_mask
+from usstats._check import check_outcome
+from usstats.errors import ArgumentError, SchemaError
+
+__all__ = ["ImageStudy"]
+
+_REQUIRED = ("image_id", "patient_id", "path")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageStudy:
+    """Images of a study, one row each, and the folder their paths start from.
+
+    Attributes
+    ----------
+    images : DataFrame
+        image_id (unique), patient_id and path; label (0/1; needed for training only); mask (path)
+        or roi ("left top right bottom" in pixels) for networks that look at a region;
+        pixel_spacing_mm, cohort and others are carried along.
+    root : Path
+        No path may lead outside it.
+
+    Raises
+    ------
+    SchemaError
+        A column is absent, or an identifier missing or repeated.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"image_id": ["a1"], "patient_id": ["a"], "path": ["a1.png"]})
+    >>> len(ImageStudy(images=table, root=Path(".")))
+    1
+    """
+
+    images: pd.DataFrame
+    root: Path
+
+    def __post_init__(self) -> None:
+        absent = [name for name in _REQUIRED if name not in self.images]
+        if absent:
+            msg = f"The images table lacks the column(s) {', '.join(absent)}."
+            raise SchemaError(msg)
+        if self.images.empty:
+            msg = "The images table has no data rows."
+            raise SchemaError(msg)
+        table = self.images.reset_index(drop=True)
+        _check_identifiers(table)
+        for name in _REQUIRED:
+            table[name] = table[name].astype(str)
+        object.__setattr__(self, "images", table)
+        object.__setattr__(self, "root", Path(self.root))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def labels(self) -> NDArray[np.int64]:
+        """The outcome of every image, 0 or 1.
+
+        Raises
+        ------
+        SchemaError
+            There is no column `label`.
+        OutcomeError
+            It is missing somewhere, not 0/1, or of one class.
+        """
+        if "label" not in self.images:
+            msg = "The images table has no column `label` (0/1); training needs the outcome."
+            raise SchemaError(msg)
+        return check_outcome(self.images["label"].to_numpy(), name="label")
+
+    @property
+    def patients(self) -> NDArray[Any]:
+        """Patient of every image."""
+        return self.images["patient_id"].to_numpy(dtype=object)
+
+    def rows(self, image_ids: list[str]) -> list[int]:
+        """Positions of images.
+
+        Raises
+        ------
+        ArgumentError
+            An image the study does not have.
+        """
+        where = {name: row for row, name in enumerate(self.images["image_id"])}
+        unknown = [name for name in image_ids if str(name) not in where]
+        if unknown:
+            msg = f"`image_ids`: {len(unknown)} of {len(image_ids)} are not images of this study."
+            raise ArgumentError(msg)
+        return [where[str(name)] for name in image_ids]
+
+    def file(self, row: int, column: str = "path") -> Path | None:
+        """A file named in the table, inside the root; None where the cell is empty."""
+        value = self.images[column].iloc[row] if column in self.images else None
+        if value is None or pd.isna(value) or not str(value).strip():
+            return None
+        path = self.root / str(value)
+        if "\0" in str(value) or not path.resolve().is_relative_to(self.root.resolve()):
+            msg = f"the {column} leads outside the study folder; use a path relative to it"
+            raise ImageError(msg)
+        return path
+
+    def region(self, row: int) -> NDArray[Any] | None:
+        """The region of interest: a mask (H, W), a box (4,), or None."""
+        mask = self.file(row, "mask")
+        if mask is not None:
+            return read_mask(mask)
+        box = self.images["roi"].iloc[row] if "roi" in self.images else None
+        if box is None or pd.isna(box) or not str(box).strip():
+            return None
+        try:
+            return np.array([float(part) for part in str(box).split()])
+        except ValueError:
+            msg = "`roi` must be four numbers: left top right bottom, in pixels"
+            raise MaskError(msg) from None
+
+
+def _check_identifiers(table: pd.DataFrame) -> None:
+    for name in _REQUIRED:
+        blank = table[name].isna() | (table[name].astype(str).str.strip() == "")
+        if blank.any():
+            first = ", ".join(map(str, np.flatnonzero(blank)[:3]))
+            msg = f"`{name}` is empty in {blank.sum()} of {len(table)} rows (first: row {first})."
+            raise SchemaError(msg)
+    repeated = table["image_id"].astype(str).duplicated()
+    if repeated.any():
+        first = ", ".join(map(str, np.flatnonzero(repeated)[:3]))
+        msg = f"`image_id` is repeated in {repeated.sum()} rows (first: row {first})."
+        raise SchemaError(msg)

@@ -1,0 +1,243 @@
+"""Files to arrays: what is read, what is refused, and how every pixel format becomes 8 bits.
+
+Nothing here needs torch. The content decides the format, never the file's name.
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from dl.errors import ImageError, ImageWarning, MaskError
+from dl.geometry import LesionGeometry, crop_roi, lesion_geometry, letterbox, roi_box
+
+__all__ = [
+    "FORMATS",
+    "MAX_PIXELS",
+    "LesionGeometry",
+    "crop_roi",
+    "lesion_geometry",
+    "letterbox",
+    "read_image",
+    "read_mask",
+    "roi_box",
+]
+
+#: Formats that are decoded; DICOM is recognised by its own preamble.
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
+#: Larger images are refused before a pixel is decoded.
+MAX_PIXELS = 40_000_000
+
+_DECODING = (OSError, SyntaxError, ValueError, EOFError, struct.error, MemoryError)
+#: A mask read from a lossy or smoothed file may have this share of in-between pixels.
+_MAX_BETWEEN = 0.25
+
+
+def read_image(path: str | Path, *, bits: int | None = None) -> NDArray[np.uint8]:
+    """Read one still image as 8-bit gray or RGB.
+
+    Parameters
+    ----------
+    path : path
+        PNG, JPEG, TIFF, BMP or DICOM, by content.
+    bits : int, optional
+        Bits in use of a 16-bit gray image; by default all 16, or BitsStored of a DICOM file.
+        Values are divided so that 2**bits - 1 becomes 255: scaled, never clipped or stretched.
+
+    Returns
+    -------
+    (H, W) or (H, W, 3) uint8
+        EXIF orientation applied; palette and CMYK as RGB; transparency laid on black.
+
+    Raises
+    ------
+    ImageError
+        Absent, empty, truncated, of another format, of several frames, or over 40 megapixels
+        (read from the header, before decoding).
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "scan.png"
+    ...     Image.fromarray(np.array([[0, 300, 65535]], dtype=np.uint16)).save(path)
+    ...     read_image(path).tolist()
+    [[0, 1, 255]]
+    """
+    path = Path(path)
+    if _is_dicom(path):
+        from dl.dicom import read_dicom
+
+        return read_dicom(path, bits=bits)
+    with _open(path) as picture:
+        _check_size(path, *picture.size)
+        _check_single_frame(path, getattr(picture, "n_frames", 1))
+        return _to_8_bits(path, _decode(path, picture), bits)
+
+
+def read_mask(path: str | Path) -> NDArray[np.bool_]:
+    """Read a binary mask, True inside the region.
+
+    Two levels are needed, whatever they are (0/1, 0/255, black/colour). Values near the two
+    ends, as JPEG leaves them, are snapped to them.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    (H, W) bool
+        All False for an empty mask.
+
+    Raises
+    ------
+    MaskError
+        More than two levels: a label map or a photograph is not a binary mask.
+    ImageError
+        As in `read_image`.
+    """
+    values = read_image(path)
+    if values.ndim == 3:
+        values = values.max(axis=2)
+    return _binary(Path(path), values)
+
+
+def _binary(path: Path, values: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    levels = np.unique(values)
+    top = int(levels[-1])
+    inside = values > top / 2
+    near_an_end = np.minimum(values, top - values) <= top * 0.1
+    between = int(np.count_nonzero(~near_an_end))
+    if top and (levels[0] == top or between > _MAX_BETWEEN * np.count_nonzero(inside)):
+        what = "one level only" if levels.size == 1 else f"{levels.size} levels"
+        msg = (
+            f"{path}: a mask must be binary (background 0, region any one value); it holds {what}."
+            " Write one mask file a region, or threshold it beforehand."
+        )
+        raise MaskError(msg)
+    return inside
+
+
+def _is_dicom(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            head = file.read(132)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        msg = f"{path}: the image cannot be opened ({reason.lower()})."
+        raise ImageError(msg) from None
+    if not head:
+        msg = f"{path}: the file is empty (0 bytes). Copy it again from its source."
+        raise ImageError(msg)
+    return head[128:] == b"DICM"
+
+
+def _open(path: Path) -> Image.Image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore", UserWarning)
+        try:
+            return Image.open(path, formats=FORMATS)
+        except UnidentifiedImageError:
+            msg = (
+                f"{path}: the content is not a readable {', '.join(FORMATS)} or DICOM image, "
+                "whatever the file is called. Export it as PNG."
+            )
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+            msg = _too_large(path, "far more")
+        except _DECODING as error:
+            msg = f"{path}: the header is damaged ({type(error).__name__}). Copy the file again."
+    raise ImageError(msg)
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise ImageError(_too_large(path, f"{width} x {height}"))
+
+
+def _too_large(path: Path, size: str) -> str:
+    return (
+        f"{path}: the header announces {size} pixels; at most {MAX_PIXELS / 1e6:g} megapixels "
+        "are read. Crop or shrink the image beforehand."
+    )
+
+
+def _check_single_frame(path: Path, n_frames: int) -> None:
+    if n_frames > 1:
+        msg = (
+            f"{path}: {n_frames} frames; a single still image is needed. Choose the frame and "
+            "export it by itself."
+        )
+        raise ImageError(msg)
+
+
+def _decode(path: Path, picture: Image.Image) -> Image.Image:
+    try:
+        picture.load()
+        return ImageOps.exif_transpose(picture)
+    except _DECODING as error:
+        msg = (
+            f"{path}: the pixels are truncated or damaged ({type(error).__name__}). "
+            "Copy the file again from its source."
+        )
+        raise ImageError(msg) from None
+
+
+def _to_8_bits(path: Path, picture: Image.Image, bits: int | None) -> NDArray[np.uint8]:
+    mode = picture.mode
+    if mode.startswith("I;16") or mode == "I":
+        return scale_to_8_bits(path, np.asarray(picture), bits or 16)
+    if mode == "F":
+        msg = f"{path}: floating-point pixels have no declared range. Export it with 8 or 16 bits."
+        raise ImageError(msg)
+    if mode in ("1", "L"):
+        return np.array(picture.convert("L"))
+    if mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in picture.info:
+        return _on_black(picture)
+    return np.array(picture.convert("RGB"))
+
+
+def _on_black(picture: Image.Image) -> NDArray[np.uint8]:
+    gray = picture.mode in ("LA", "La", "L", "1")
+    seen = Image.new("RGBA", picture.size, (0, 0, 0, 255))
+    seen.alpha_composite(picture.convert("RGBA"))
+    return np.array(seen.convert("L" if gray else "RGB"))
+
+
+def scale_to_8_bits(path: Path, values: NDArray[np.integer], bits: int) -> NDArray[np.uint8]:
+    """Map 0..2**bits - 1 linearly onto 0..255; a value outside is refused, never clipped.
+
+    Parameters
+    ----------
+    path : Path
+        Named in the messages.
+    values : (H, W) int
+    bits : int
+        Bits in use.
+
+    Raises
+    ------
+    ImageError
+        A value needs more bits than declared.
+    """
+    top, low, high = 2**bits - 1, int(values.min()), int(values.max())
+    if low < 0 or high > top:
+        msg = (
+            f"{path}: pixel values {low} to {high} do not fit the {bits} bits declared. "
+            "Pass the bits in use, or export the image with 8 bits."
+        )
+        raise ImageError(msg)
+    if bits > 8 and 0 < high <= top // 16:
+        warnings.warn(
+            f"{path}: the brightest of {bits}-bit values is {high}, so the image is nearly black; "
+            f"pass bits={high.bit_length()} if only those bits are in use.",
+            ImageWarning,
+            stacklevel=4,
+        )
+    return np.round(values * (255 / top)).astype(np.uint8)

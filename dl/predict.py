@@ -1,0 +1,108 @@
+"""Other cohorts through a finished run: the mean logit over its fold networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dl.data import ImageStudy
+from dl.inference import features, logits, steady_torch
+from dl.predictions import predictions_frame
+from dl.prepare import Preparation, PreparedImages, prepare
+from dl.progress import Progress, reporter
+from dl.run_folder import Run, open_run
+from dl.train import START, epoch_seed
+from usstats.errors import LeakageError
+
+__all__ = ["ENSEMBLE_RULE", "predict"]
+
+#: How k fold networks become one prediction.
+ENSEMBLE_RULE = "mean logit over the fold networks"
+
+
+def predict(
+    run_dir: str | Path, study: ImageStudy, *, progress: Progress | None = None
+) -> pd.DataFrame:
+    """Predict images of patients who had no part in development.
+
+    Parameters
+    ----------
+    run_dir : path
+        Of a finished `cross_validate`.
+    study : ImageStudy
+        Labels are not needed and not looked at.
+    progress : Progress, optional
+
+    Returns
+    -------
+    DataFrame
+        The columns of `cross_validate`, with role external, an empty fold, the mean logit over
+        the fold networks, the temperature fitted on all out-of-fold logits, and one hash of all
+        the networks.
+
+    Raises
+    ------
+    LeakageError
+        A patient or a file of the development images is among them.
+    ResumeError
+        The run is not finished.
+    CheckpointError
+        A network's file is damaged.
+    ImageError
+        Images that cannot be used, by row.
+    """
+    run = open_run(run_dir)
+    temperature = run.temperatures.overall
+    try:
+        prepared = prepare(
+            study,
+            Preparation.of(run.config),
+            cache_dir=run.folder / "cache",
+            report=reporter(progress, "reading images"),
+        )
+        _refuse_overlap(run, study, prepared)
+        logit = _ensemble_logits(run, prepared, progress)
+    finally:
+        if progress is not None:
+            progress.close()
+    return predictions_frame(
+        study,
+        logit,
+        temperature,
+        model=run.config.name,
+        positive=run.config.positive,
+        role="external",
+        fold=None,
+        model_hash=run.ensemble_hash,
+    )
+
+
+def _ensemble_logits(run: Run, prepared: PreparedImages, progress: Progress | None) -> np.ndarray:
+    flip, rows = run.config.flip_views, np.arange(len(prepared.views))
+    networks = [run.network(fold) for fold in range(run.folds.n_folds)]
+    with steady_torch(epoch_seed(run.config, 0, START)):
+        if run.config.route == "frozen":
+            report = reporter(progress, "features")
+            table = features(networks[0], prepared.views, rows, flip=flip, report=report)
+            weight = np.mean([net.head.weight[0].detach().double() for net in networks], axis=0)
+            return table @ weight + np.mean([float(net.head.bias) for net in networks])
+        answers = []
+        for fold, network in enumerate(networks):
+            answers.append(logits(network, prepared.views, rows, flip=flip))
+            if progress is not None:
+                progress.update("predicting", fold + 1, len(networks))
+    return np.mean(answers, axis=0)
+
+
+def _refuse_overlap(run: Run, study: ImageStudy, prepared: PreparedImages) -> None:
+    patients = study.images["patient_id"].isin(run.images["patient_id"])
+    files = pd.Series(prepared.sha256).isin(run.images["sha256"])
+    if patients.any() or files.any():
+        msg = (
+            f"{patients.sum()} images of patients and {files.sum()} files of the development "
+            "cohort are among those to predict; the networks know them. Use the out-of-fold "
+            "predictions of cross_validate for them, and give other patients other ids."
+        )
+        raise LeakageError(msg)

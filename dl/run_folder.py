@@ -1,0 +1,226 @@
+"""What a run folder holds, and whether it belongs to the settings, data and folds at hand.
+
+config.json  splits.json  images.csv  run.json     written first; run.json last of them
+folds/k/     weights.safetensors (+ .json), log.jsonl, fold.json last
+temperature.json  predictions.csv                  written when every fold is done
+cache/       prepared images and features
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from torch import nn
+
+from dl.calibrate import Temperatures
+from dl.checkpoint import load_weights, model_hash
+from dl.config import TrainConfig
+from dl.data import ImageStudy
+from dl.errors import ResumeError
+from dl.prepare import PreparedImages
+from dl.registry import build
+from dl.storage import atomic_path, read_json, write_json, write_text
+from usstats.splits import Folds
+
+__all__ = ["Run", "begin_run", "fold_folder", "image_index", "open_run"]
+
+FORMAT = "usstats.run/1"
+_SHOWN = 3
+_TEXT = dict.fromkeys(("image_id", "patient_id", "sha256", "mask_sha256", "roi", "hash"), str)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run folder whose folds are fixed.
+
+    Attributes
+    ----------
+    folder : Path
+    config : TrainConfig
+    folds : Folds
+    images : DataFrame
+        row, image_id, patient_id, label, fold, sha256, mask_sha256, roi, hash: which picture was
+        held out where.
+    identity : dict
+        SHA-256 of configuration, data and folds.
+    """
+
+    folder: Path
+    config: TrainConfig
+    folds: Folds
+    images: pd.DataFrame
+    identity: dict[str, str]
+
+    @property
+    def fold_folders(self) -> list[Path]:
+        """One folder a fold."""
+        return [fold_folder(self.folder, fold) for fold in range(self.folds.n_folds)]
+
+    def fold_record(self, fold: int) -> dict[str, Any]:
+        """What was written when a fold was finished.
+
+        Raises
+        ------
+        ResumeError
+            It was not, or belongs to other settings.
+        """
+        path = self.fold_folders[fold] / "fold.json"
+        record = read_json(path)
+        if record["identity"] != self.identity:
+            msg = f"{path} belongs to other settings, data or folds. Use a fresh run folder."
+            raise ResumeError(msg)
+        return record
+
+    def is_done(self, fold: int) -> bool:
+        """A fold was finished."""
+        return (self.fold_folders[fold] / "fold.json").is_file()
+
+    def network(self, fold: int) -> nn.Module:
+        """The network trained without the patients of a fold.
+
+        Raises
+        ------
+        CheckpointError
+            Its file is absent, damaged, or not the one the fold was finished with.
+        """
+        network = build(self.config.architecture, n_classes=1, in_channels=self.config.in_channels)
+        path = self.fold_folders[fold] / "weights.safetensors"
+        load_weights(network, path, architecture=self.config.architecture)
+        return network.eval()
+
+    def model_hash(self, fold: int) -> str:
+        """Short hash of a fold's weights."""
+        return model_hash(self.fold_record(fold)["weights_sha256"])
+
+    @property
+    def ensemble_hash(self) -> str:
+        """Short hash of all folds' weights together."""
+        hashes = [self.fold_record(k)["weights_sha256"] for k in range(self.folds.n_folds)]
+        return model_hash(hashlib.sha256("".join(hashes).encode()).hexdigest())
+
+    @property
+    def temperatures(self) -> Temperatures:
+        """Of the finished run."""
+        return Temperatures.from_dict(read_json(self.folder / "temperature.json"))
+
+
+def fold_folder(run_dir: Path, fold: int) -> Path:
+    """Where a fold's files are."""
+    return run_dir / "folds" / str(fold)
+
+
+def image_index(study: ImageStudy, prepared: PreparedImages, folds: Folds) -> pd.DataFrame:
+    """One row a development image: who, which file, and in which fold it is held out."""
+    roi = study.images["roi"] if "roi" in study.images else pd.Series([""] * len(study))
+    return pd.DataFrame(
+        {
+            "row": range(len(study)),
+            "image_id": study.images["image_id"],
+            "patient_id": study.images["patient_id"],
+            "label": study.labels(),
+            "fold": folds.lookup(study.patients),
+            "sha256": prepared.sha256,
+            "mask_sha256": [digest or "" for digest in prepared.mask_sha256],
+            "roi": roi.fillna("").astype(str),
+            "hash": [f"{value:016x}" for value in prepared.hashes],
+        }
+    )
+
+
+def begin_run(
+    run_dir: Path,
+    config: TrainConfig,
+    images: pd.DataFrame,
+    folds: Folds,
+) -> Run:
+    """Fix a run's settings, data and folds in its folder, or check that they are those fixed.
+
+    Raises
+    ------
+    ResumeError
+        They differ; every changed setting, row or the folds are named.
+    """
+    identity = {
+        "config": config.digest,
+        "data": _digest(images.drop(columns="fold").to_dict("list")),
+        "splits": folds.hash,
+    }
+    run = Run(folder=run_dir, config=config, folds=folds, images=images, identity=identity)
+    if (run_dir / "run.json").is_file():
+        _refuse_changes(open_run(run_dir), run)
+        return run
+    write_text(run_dir / "config.json", config.to_json() + "\n")
+    folds.to_json(run_dir / "splits.json")
+    with atomic_path(run_dir / "images.csv") as temporary:
+        images.to_csv(temporary, index=False, lineterminator="\n")
+    write_json(run_dir / "run.json", {"format": FORMAT, "identity": identity} | _versions())
+    return run
+
+
+def open_run(run_dir: str | Path) -> Run:
+    """Read the fixed part of a run folder.
+
+    Raises
+    ------
+    ResumeError
+        There is no run, or a file of it is damaged.
+    """
+    folder = Path(run_dir)
+    record = read_json(folder / "run.json")
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        msg = f"{folder / 'run.json'} is not of the format {FORMAT!r}."
+        raise ResumeError(msg)
+    images = pd.read_csv(folder / "images.csv", dtype=_TEXT, keep_default_na=False)
+    return Run(
+        folder=folder,
+        config=TrainConfig.from_json((folder / "config.json").read_text("utf-8")),
+        folds=Folds.from_json(folder / "splits.json"),
+        images=images,
+        identity=record["identity"],
+    )
+
+
+def _refuse_changes(old: Run, new: Run) -> None:
+    changes = []
+    fields = old.config.differences(new.config)
+    if fields:
+        changes.append(f"settings: {', '.join(fields)}")
+    if old.identity["data"] != new.identity["data"]:
+        changes.append(f"data: {_changed_rows(old.images, new.images)}")
+    elif old.identity["splits"] != new.identity["splits"]:
+        changes.append("folds: patients are dealt differently")
+    if changes:
+        msg = (
+            f"{new.folder} holds a run from something else ({'; '.join(changes)}). Choose a "
+            "fresh run folder, or go back to what it was started with."
+        )
+        raise ResumeError(msg)
+
+
+def _changed_rows(old: pd.DataFrame, new: pd.DataFrame) -> str:
+    if len(old) != len(new):
+        return f"{len(old)} images then, {len(new)} now"
+    columns = [name for name in old.columns if name not in ("row", "fold")]
+    parts = []
+    for name in columns:
+        rows = (old[name].astype(str) != new[name].astype(str)).to_numpy().nonzero()[0]
+        if rows.size:
+            first = ", ".join(map(str, rows[:_SHOWN]))
+            parts.append(f"`{name}` of {rows.size} rows (first: row {first})")
+    return ", ".join(parts) or "the order of the columns"
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    import numpy
+    import torch
+
+    return {"torch": torch.__version__, "numpy": numpy.__version__}

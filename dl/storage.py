@@ -1,0 +1,127 @@
+"""Files that are whole or absent, and a run folder with one writer; it loads no torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+from uuid import uuid4
+
+from dl.errors import ResumeError, RunLockedError
+from usstats._files import write_text
+from usstats.errors import ArgumentError
+
+__all__ = ["atomic_path", "read_json", "run_lock", "write_json", "write_text"]
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary name in the same folder; on success it takes the place of `path`."""
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON atomically; NaN is refused."""
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON of a run folder.
+
+    Raises
+    ------
+    ResumeError
+        The file is absent or damaged.
+    """
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        msg = (
+            f"{path} is {'absent' if isinstance(error, OSError) else 'damaged'}; the run folder "
+            "is not complete. Run cross_validate again, or use a fresh folder."
+        )
+        raise ResumeError(msg) from None
+
+
+@contextmanager
+def run_lock(folder: Path) -> Iterator[None]:
+    """Hold a run folder for one writer.
+
+    The operating system drops the lock with the process that held it, however that ended, so
+    that a lock left by a killed run never stands in the way.
+
+    Raises
+    ------
+    RunLockedError
+        Another process holds the folder; its process number is given.
+    """
+    with _lock_file(folder) as file:
+        if not _try_lock(file.fileno()):
+            file.seek(0)
+            holder = file.read(20).strip() or "unknown"
+            msg = (
+                f"Another process (number {holder}) is working in {folder}. Wait for it, or "
+                "choose another run folder."
+            )
+            raise RunLockedError(msg)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
+            _unlock(file.fileno())
+
+
+def _lock_file(folder: Path) -> TextIO:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / ".lock").open("a+", encoding="ascii")
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        msg = f"`run_dir`: {folder} cannot be written to ({reason}). Choose another folder."
+        raise ArgumentError(msg) from None
+
+
+try:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+except ImportError:  # pragma: no cover - Windows
+    import msvcrt
+
+    # The locked byte lies far behind the text, which others must be able to read.
+    _FAR = 1 << 20
+
+    def _try_lock(descriptor: int) -> bool:
+        os.lseek(descriptor, _FAR, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _unlock(descriptor: int) -> None:
+        os.lseek(descriptor, _FAR, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)

@@ -1,0 +1,343 @@
+"""Figures as a journal wants them: exact width, fonts kept as fonts, the same bytes every time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reports.files import atomic_write_bytes, slug
+from usstats._check import check_option
+from usstats.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "FIGURE_FORMATS",
+    "FIGURE_PRESETS",
+    "FigureFiles",
+    "FigurePreset",
+    "figure_preset",
+    "letter_panels",
+    "save_figure",
+]
+
+FIGURE_FORMATS = ("pdf", "svg", "png")
+MM_PER_INCH = 25.4
+_FONTS = ("Arial", "Helvetica", "Liberation Sans", "DejaVu Sans")
+_BASE_FONT = re.compile(rb"/BaseFont\s*/(?:[A-Z]{6}\+)?([^\s/<>\[\]()]+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigurePreset:
+    """A publisher's rules for artwork, with where and when they were read.
+
+    Attributes
+    ----------
+    name : str
+    width_single_mm, width_double_mm : float
+        One column; both columns.
+    dpi_line, dpi_combination, dpi_halftone : int
+        Raster resolution for line art, line art with pictures, and pictures.
+    fonts : tuple of str
+        In order of preference; the first one installed is used.
+    least_font_pt : float
+    panel_case : {"lower", "upper"}
+    source, date : str
+    """
+
+    name: str
+    width_single_mm: float
+    width_double_mm: float
+    dpi_line: int
+    dpi_combination: int
+    dpi_halftone: int
+    fonts: tuple[str, ...] = _FONTS
+    least_font_pt: float = 6.0
+    panel_case: str = "lower"
+    source: str
+    date: str
+
+    def width_mm(self, width: str | float) -> float:
+        """Millimetres of `single`, `double`, or of a number as it is."""
+        if isinstance(width, str):
+            check_option(width, ("single", "double"), name="width")
+            return self.width_single_mm if width == "single" else self.width_double_mm
+        return float(width)
+
+    def dpi(self, kind: str) -> int:
+        """Raster resolution for `line`, `combination` or `halftone`."""
+        check_option(kind, ("line", "combination", "halftone"), name="kind")
+        return int(getattr(self, f"dpi_{kind}"))
+
+
+_SPRINGER: dict[str, Any] = {
+    "width_single_mm": 84.0,
+    "width_double_mm": 174.0,
+    "dpi_line": 1200,
+    "dpi_combination": 600,
+    "dpi_halftone": 300,
+    "date": "2026",
+}
+
+FIGURE_PRESETS = {
+    preset.name: preset
+    for preset in (
+        FigurePreset(name="springer", source="Springer artwork guidelines", **_SPRINGER),
+        FigurePreset(
+            name="european_radiology",
+            source="European Radiology, instructions for authors (Springer artwork)",
+            **_SPRINGER,
+        ),
+        FigurePreset(
+            name="elsevier",
+            width_single_mm=90.0,
+            width_double_mm=190.0,
+            dpi_line=1000,
+            dpi_combination=500,
+            dpi_halftone=300,
+            source="Elsevier artwork sizing",
+            date="2026",
+        ),
+        FigurePreset(
+            name="radiology",
+            width_single_mm=3.5 * MM_PER_INCH,
+            width_double_mm=7 * MM_PER_INCH,
+            dpi_line=1200,
+            dpi_combination=600,
+            dpi_halftone=300,
+            panel_case="upper",
+            source="RSNA figure guidelines (to be checked before submission)",
+            date="2026",
+        ),
+        FigurePreset(
+            name="plain",
+            width_single_mm=84.0,
+            width_double_mm=174.0,
+            dpi_line=300,
+            dpi_combination=300,
+            dpi_halftone=300,
+            source="this software: for the screen",
+            date="2026",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureFiles:
+    """Where a figure was written, and what is really in it.
+
+    Attributes
+    ----------
+    paths : mapping of str to Path
+        Format -> path.
+    fonts : tuple of str
+        PostScript names of the fonts embedded in the PDF, read back from the file.
+    width_mm, height_mm : float
+    dpi : int
+    preset : str
+    """
+
+    paths: Mapping[str, Path]
+    fonts: tuple[str, ...]
+    width_mm: float
+    height_mm: float
+    dpi: int
+    preset: str
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter(self.paths.values())
+
+    def __getitem__(self, name: str) -> Path:
+        return self.paths[name]
+
+    def record(self) -> dict[str, Any]:
+        """What a manifest keeps of this figure."""
+        return {
+            "files": sorted(path.name for path in self.paths.values()),
+            "fonts": list(self.fonts),
+            "width_mm": round(self.width_mm, 2),
+            "height_mm": round(self.height_mm, 2),
+            "dpi": self.dpi,
+            "preset": self.preset,
+        }
+
+
+def figure_preset(preset: str | FigurePreset) -> FigurePreset:
+    """Return a preset by its name; one of your own passes through.
+
+    >>> figure_preset("elsevier").width_single_mm
+    90.0
+    """
+    if isinstance(preset, FigurePreset):
+        return preset
+    check_option(preset, FIGURE_PRESETS, name="preset")
+    return FIGURE_PRESETS[preset]
+
+
+def save_figure(
+    fig: Figure,
+    folder: str | Path,
+    name: str,
+    preset: str | FigurePreset = "springer",
+    *,
+    width: str | float = "single",
+    kind: str = "line",
+    formats: Sequence[str] = FIGURE_FORMATS,
+) -> FigureFiles:
+    """Write a figure at the exact width of a journal's column.
+
+    The height keeps the figure's proportions; nothing is cropped. The figure itself is left as
+    it was. Two runs write the same bytes.
+
+    Parameters
+    ----------
+    fig : Figure
+    folder : str or Path
+    name : str
+        File name without its ending.
+    preset : str or FigurePreset
+    width : {"single", "double"} or float
+        A number is millimetres.
+    kind : {"line", "combination", "halftone"}
+        Chooses the resolution of the raster formats.
+    formats : sequence of {"pdf", "svg", "png", "tiff"}
+
+    Returns
+    -------
+    FigureFiles
+
+    Raises
+    ------
+    ArgumentError
+        An unknown option, or text smaller than the preset's least size.
+    """
+    rules = figure_preset(preset)
+    for item in formats:
+        check_option(item, (*FIGURE_FORMATS, "tiff"), name="formats")
+    with _drawn_for(fig, rules, rules.width_mm(width)):
+        _check_text_size(fig, rules)
+        dpi = rules.dpi(kind)
+        content = {item: _rendered(fig, item, dpi) for item in dict.fromkeys(("pdf", *formats))}
+        width_mm, height_mm = (float(side) * MM_PER_INCH for side in fig.get_size_inches())
+    stem = Path(folder) / slug(name)
+    paths = {
+        item: atomic_write_bytes(stem.with_name(f"{stem.name}.{item}"), content[item])
+        for item in formats
+    }
+    return FigureFiles(
+        paths=paths,
+        fonts=_embedded_fonts(content["pdf"]),
+        width_mm=width_mm,
+        height_mm=height_mm,
+        dpi=dpi,
+        preset=rules.name,
+    )
+
+
+def letter_panels(
+    axes: Sequence[Axes], preset: str | FigurePreset = "springer", *, size: float = 9.0
+) -> None:
+    """Put a bold letter at the top left of each panel, in the preset's case."""
+    rules = figure_preset(preset)
+    for position, ax in enumerate(axes):
+        letter = chr(ord("a") + position)
+        ax.annotate(
+            letter.upper() if rules.panel_case == "upper" else letter,
+            xy=(0, 1),
+            xycoords="axes fraction",
+            xytext=(-4, 5),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            fontsize=size,
+            fontweight="bold",
+        )
+
+
+@contextmanager
+def _drawn_for(fig: Figure, rules: FigurePreset, width_mm: float) -> Iterator[None]:
+    """The figure at its printed width with the journal's fonts; both restored afterwards."""
+    import matplotlib as mpl
+
+    size = fig.get_size_inches().copy()
+    settings: Any = {
+        "pdf.fonttype": 42,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "usstats",
+        "font.family": ["sans-serif"],
+        "font.sans-serif": _installed(rules.fonts),
+        "savefig.bbox": None,
+    }
+    with mpl.rc_context(settings):
+        try:
+            fig.set_size_inches(width_mm / MM_PER_INCH, width_mm / MM_PER_INCH * size[1] / size[0])
+            yield
+        finally:
+            fig.set_size_inches(*size)
+
+
+def _installed(fonts: Sequence[str]) -> list[str]:
+    """The fonts of a list that this machine has, the fallback always last."""
+    from matplotlib.font_manager import fontManager
+
+    known = set(fontManager.get_font_names())
+    return [font for font in dict.fromkeys((*fonts, "DejaVu Sans")) if font in known]
+
+
+def _check_text_size(fig: Figure, rules: FigurePreset) -> None:
+    from matplotlib.text import Text
+
+    small = {
+        text.get_text(): text.get_fontsize()
+        for text in fig.findobj(Text)
+        if text.get_visible()
+        and text.get_text().strip()
+        and text.get_fontsize() < rules.least_font_pt
+    }
+    if small:
+        first, size = next(iter(small.items()))
+        msg = (
+            f"{len(small)} texts of the figure are smaller than {rules.least_font_pt:g} pt "
+            f"(first: {first!r}, {size:g} pt); preset {rules.name!r} would not print them legibly."
+        )
+        raise ArgumentError(msg)
+
+
+def _rendered(fig: Figure, item: str, dpi: int) -> bytes:
+    """The figure's bytes in one format, without a date and without a program's name."""
+    buffer = BytesIO()
+    if item == "tiff":
+        fig.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+        return _flat_tiff(buffer, dpi)
+    metadata = {
+        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+        "svg": {"Date": None, "Creator": None},
+        "png": {"Software": None},
+    }[item]
+    fig.savefig(buffer, format=item, dpi=dpi, metadata=metadata)
+    return buffer.getvalue()
+
+
+def _flat_tiff(png: BytesIO, dpi: int) -> bytes:
+    """RGB on white with LZW compression: publishers refuse an alpha channel."""
+    from PIL import Image
+
+    buffer = BytesIO()
+    with Image.open(png) as image:
+        white = Image.new("RGBA", image.size, "white")
+        flat = Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    flat.save(buffer, format="TIFF", compression="tiff_lzw", dpi=(dpi, dpi))
+    return buffer.getvalue()
+
+
+def _embedded_fonts(pdf: bytes) -> tuple[str, ...]:
+    """PostScript names as the PDF holds them: what was asked for may not be installed."""
+    return tuple(sorted({match.decode("latin-1") for match in _BASE_FONT.findall(pdf)}))

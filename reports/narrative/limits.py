@@ -1,0 +1,92 @@
+"""What the study cannot tell: limits seen in its own files, and what only its author knows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from reports.evidence import Evidence
+from reports.narrative.methods import said
+from reports.narrative.results import external_model
+from reports.pipeline import RECORD
+from reports.report import Bullets, Section
+from reports.study import Study
+from reports.text import Paragraph, Value, paragraph
+
+#: Fewer events or non-events than this leave an external validation imprecise (R18).
+ENOUGH = 100
+
+AUTHOR_TO_STATE = (
+    "Setting, dates of recruitment, and how patients were selected.",
+    "Ethics approval and consent.",
+    "Ultrasound machines, probes and presets; who acquired and who annotated the images, and "
+    "whether they knew the outcome.",
+    "How and when the outcome was established, and its interval to the examination.",
+    "Intended use, and who would act on the risk.",
+    "Registration, funding and conflicts of interest.",
+    "Availability of data and code.",
+)
+
+
+def limits_section(study: Study, evidence: Evidence) -> Section:
+    """Limits this run can see by itself."""
+    items = [
+        *_of_fusion(),
+        *_of_external(study, evidence),
+        *_of_import(study),
+        *_of_warnings(study),
+    ]
+    return Section(heading="Limits", blocks=(Bullets(items=tuple(items)),))
+
+
+def author_section() -> Section:
+    """What no run can know."""
+    items = tuple(paragraph(text) for text in AUTHOR_TO_STATE)
+    return Section(heading="Author to state", blocks=(Bullets(items=items),))
+
+
+def _of_fusion() -> Iterator[Paragraph]:
+    yield paragraph(
+        "The network's probabilities are out-of-fold, which keeps them honest for new patients; "
+        "the test of their own coefficient is still somewhat optimistic (Höfling and Tibshirani), "
+        "and the resamples do not repeat the training of the network."
+    )
+
+
+def _of_external(study: Study, evidence: Evidence) -> Iterator[Paragraph]:
+    if not study.config.cohorts.external:
+        yield paragraph("No external cohort: transportability was not examined.")
+    for cohort in study.config.cohorts.external:
+        row = evidence.row("describe/flow", cohort=cohort, step="analysed")
+        events, others = int(row["n_event"]), int(row["n_patients"] - row["n_event"])
+        if min(events, others) < ENOUGH:
+            yield paragraph(
+                "The cohort {cohort} has {events} events and {others} non-events; at least "
+                "{enough} of each are needed for a precise validation.",
+                cohort=said(study, "cohorts.external", cohort),
+                events=evidence.fact("describe/flow.csv.n_event", events),
+                others=evidence.fact("describe/flow.csv.n_nonevent", others),
+                enough=evidence.fact("rule R18", ENOUGH),
+            )
+        if external_model(study, evidence, cohort) == "dl_prob":
+            yield paragraph(
+                "The covariates were not measured in the cohort {cohort}: only the network, not "
+                "the nomogram, was validated there.",
+                cohort=said(study, "cohorts.external", cohort),
+            )
+
+
+def _of_import(study: Study) -> Iterator[Paragraph]:
+    """Notes of the importer that made the study folder."""
+    path = study.root / "import.json"
+    if path.is_file():
+        for note in json.loads(path.read_text("utf-8"))["notes"]:
+            yield Paragraph((Value("import.json:notes", note),))
+
+
+def _of_warnings(study: Study) -> Iterator[Paragraph]:
+    """What the stages warned of, in their own words."""
+    for path in sorted(study.run_dir.glob(f"*/{RECORD}")):
+        record = json.loads(path.read_text("utf-8"))
+        for text in record["warnings"]:
+            yield Paragraph((Value(f"{record['name']}/{RECORD}:warnings", text),))

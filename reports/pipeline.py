@@ -1,0 +1,173 @@
+"""Stages of a study, each with a folder of its own, re-run only when what it depends on changed.
+
+A stage's key is a hash of its settings, of the files it reads and of what the stages before it
+wrote. The record with that key is written last: a killed stage leaves none and runs again, a
+finished one is skipped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import usstats
+from reports.files import sha256_file, write_json
+from reports.study import Study
+from usstats.errors import UsstatsWarning
+
+RECORD = "stage.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """What a stage may touch: the study, its own folder, and the folders of earlier stages."""
+
+    study: Study
+    folder: Path
+    say: Callable[[str], None]
+
+    def of(self, stage: str) -> Path:
+        """The folder an earlier stage wrote."""
+        return self.study.run_dir / stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A named step: what it depends on, and the function that does it."""
+
+    name: str
+    title: str
+    work: Callable[[Workspace], None]
+    needs: tuple[str, ...] = ()
+    settings: Callable[[Study], Any] = lambda study: None
+    inputs: Callable[[Study], Iterable[Path]] = lambda study: ()
+    applies: Callable[[Study], bool] = lambda study: True
+    version: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRecord:
+    """What a finished stage wrote, and under which key."""
+
+    name: str
+    key: str
+    seconds: float
+    warnings: list[str]
+    outputs: dict[str, str]
+
+    @classmethod
+    def read(cls, folder: Path) -> StageRecord | None:
+        """The record in a stage's folder, if the stage was finished and its files still match."""
+        path = folder / RECORD
+        if not path.is_file():
+            return None
+        record = cls(**json.loads(path.read_text("utf-8")))
+        intact = all(
+            (folder / name).is_file() and sha256_file(folder / name) == digest
+            for name, digest in record.outputs.items()
+        )
+        return record if intact else None
+
+    def write(self, folder: Path) -> None:
+        """Write the record, after everything else."""
+        write_json(folder / RECORD, vars(self))
+
+
+def run_stages(
+    study: Study, stages: Sequence[Stage], *, say: Callable[[str], None]
+) -> list[StageRecord]:
+    """Run what has to be run, in order, and return the record of every stage.
+
+    Parameters
+    ----------
+    study : Study
+    stages : sequence of Stage
+        In an order in which every stage comes after those it needs.
+    say : callable
+        Receives one line of text at a time.
+    """
+    records: dict[str, StageRecord] = {}
+    for stage in stages:
+        if not stage.applies(study):
+            continue
+        records[stage.name] = _run_stage(study, stage, records, say)
+    return list(records.values())
+
+
+def _run_stage(
+    study: Study, stage: Stage, done: dict[str, StageRecord], say: Callable[[str], None]
+) -> StageRecord:
+    folder = study.run_dir / stage.name
+    key = _key(study, stage, done)
+    found = StageRecord.read(folder)
+    if found is not None and found.key == key:
+        say(f"{stage.title}: unchanged")
+        return found
+    say(f"{stage.title} ...")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RECORD).unlink(missing_ok=True)
+    started = time.perf_counter()
+    with _recorded_warnings() as warned:
+        stage.work(Workspace(study=study, folder=folder, say=say))
+    seconds = time.perf_counter() - started
+    record = StageRecord(
+        name=stage.name,
+        key=key,
+        seconds=round(seconds, 1),
+        warnings=warned,
+        outputs=_outputs(folder),
+    )
+    record.write(folder)
+    for text in warned:
+        say(f"  Warning: {text}")
+    say(f"{stage.title}: done in {seconds:.0f} s")
+    return record
+
+
+@contextmanager
+def _recorded_warnings() -> Iterator[list[str]]:
+    """Our own warnings as sentences for the record, each once; all others pass on."""
+    sentences: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield sentences
+    for item in caught:
+        if not issubclass(item.category, UsstatsWarning):
+            warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
+        elif str(item.message) not in sentences:
+            sentences.append(str(item.message))
+
+
+def _key(study: Study, stage: Stage, done: dict[str, StageRecord]) -> str:
+    """Hash of everything the stage's result depends on."""
+    content = {
+        "stage": stage.name,
+        "version": [usstats.__version__, stage.version],
+        "settings": stage.settings(study),
+        "inputs": {
+            path.relative_to(study.root).as_posix(): sha256_file(path)
+            for path in stage.inputs(study)
+        },
+        "needs": {name: done[name].outputs for name in stage.needs if name in done},
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _outputs(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of the stage, caches and partial work left out."""
+    return {
+        path.relative_to(folder).as_posix(): sha256_file(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not _is_scratch(path.relative_to(folder))
+    }
+
+
+def _is_scratch(path: Path) -> bool:
+    return path.name == RECORD or any(part in {"cache", ".lock"} for part in path.parts)

@@ -1,0 +1,172 @@
+"""The stages of a study in the order they run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from reports.pipeline import Stage
+from reports.stages import cohort, draw, explain, model, network, performance, truth, write
+from reports.study import STUDY_FILE, Study
+from reports.synthetic import TRUTH_FILE
+
+
+def _tables(study: Study) -> Iterator[Path]:
+    yield study.root / "patients.csv"
+    yield study.root / "images.csv"
+
+
+def _pictures(study: Study) -> Iterator[Path]:
+    yield from _tables(study)
+    for column in ("path", "mask"):
+        if column in study.images:
+            yield from (study.root / path for path in study.images[column].dropna().unique())
+
+
+def _predictions(study: Study) -> Iterator[Path]:
+    if not study.config.networks:
+        yield study.root / "predictions.csv"
+
+
+def _networks(study: Study) -> dict[str, object]:
+    config = study.config
+    return {
+        "networks": {name: network.model_dump() for name, network in config.networks.items()},
+        "outcome": config.outcome.model_dump(),
+        "exclusions": [rule.model_dump() for rule in config.exclusions],
+        "cohorts": config.cohorts.model_dump(),
+        "seed": config.seed,
+    }
+
+
+def _everything(study: Study) -> object:
+    return study.config.model_dump()
+
+
+def _has_networks(study: Study) -> bool:
+    return bool(study.config.networks)
+
+
+def _has_external(study: Study) -> bool:
+    return bool(study.config.cohorts.external)
+
+
+def _has_truth(study: Study) -> bool:
+    return study.config.synthetic and (study.root / TRUTH_FILE).is_file()
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage(
+        name="check",
+        title="Checking tables and images",
+        work=cohort.check,
+        settings=_everything,
+        inputs=_pictures,
+    ),
+    Stage(
+        name="describe",
+        title="Describing the patients",
+        work=cohort.cohort,
+        settings=_everything,
+        inputs=_tables,
+    ),
+    Stage(
+        name="train",
+        title="Training the networks",
+        work=network.train,
+        settings=_networks,
+        inputs=_pictures,
+        applies=_has_networks,
+    ),
+    Stage(
+        name="predict",
+        title="Predicting the external cohorts",
+        work=network.predict,
+        needs=("train",),
+        settings=_networks,
+        inputs=_pictures,
+        applies=_has_networks,
+    ),
+    Stage(
+        name="fuse",
+        title="Fusing images and covariates",
+        work=model.fuse,
+        needs=("predict",),
+        settings=_everything,
+        inputs=lambda study: [*_tables(study), *_predictions(study)],
+    ),
+    Stage(
+        name="fit",
+        title="Fitting the models",
+        work=model.fit,
+        needs=("fuse",),
+        settings=_everything,
+    ),
+    Stage(
+        name="validate",
+        title="Validating by resampling",
+        work=performance.validate,
+        needs=("fuse", "fit"),
+        settings=_everything,
+    ),
+    Stage(
+        name="compare",
+        title="Comparing the models",
+        work=performance.compare,
+        needs=("fuse", "fit"),
+        settings=_everything,
+    ),
+    Stage(
+        name="external",
+        title="Evaluating the external cohorts",
+        work=performance.external,
+        needs=("fuse", "fit"),
+        settings=_everything,
+        applies=_has_external,
+    ),
+    Stage(
+        name="explain",
+        title="Explaining the network",
+        work=explain.explain,
+        needs=("train", "fuse"),
+        settings=_networks,
+        inputs=_pictures,
+        applies=_has_networks,
+    ),
+    Stage(
+        name="truth",
+        title="Holding the results against the known truth",
+        work=truth.truth,
+        needs=("train", "fit"),
+        settings=_everything,
+        inputs=lambda study: [study.root / TRUTH_FILE],
+        applies=_has_truth,
+    ),
+    Stage(
+        name="draw",
+        title="Drawing the figures",
+        work=draw.draw,
+        needs=("describe", "fuse", "fit", "validate", "compare", "external", "explain"),
+        settings=_everything,
+    ),
+    Stage(
+        name="report",
+        title="Writing the report",
+        work=write.write,
+        needs=(
+            "check",
+            "describe",
+            "train",
+            "fuse",
+            "fit",
+            "validate",
+            "compare",
+            "external",
+            "explain",
+            "truth",
+            "draw",
+        ),
+        settings=_everything,
+        inputs=lambda study: [study.root / STUDY_FILE],
+    ),
+)

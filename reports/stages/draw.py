@@ -1,0 +1,164 @@
+"""Every figure of the report, drawn from the tables the stages before it wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from reports.figures import letter_panels, save_figure
+from reports.files import write_json
+from reports.narrative.captions import DOUBLE
+from reports.panels import cam_panel, flow_diagram, forest_plot
+from reports.pipeline import Workspace
+from reports.stages.model import read_fit, read_patients
+from reports.stages.saved import SavedCalibration, SavedInstability, SavedRoc, SavedTable
+from reports.study import Study
+from usstats.nomogram import build_nomogram
+from usstats.plots.calibration import plot_calibration, plot_corrected_calibration
+from usstats.plots.decision import plot_decision
+from usstats.plots.instability import plot_instability
+from usstats.plots.nomogram import plot_nomogram
+from usstats.plots.roc import plot_roc
+from usstats.plots.style import journal_style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PRESET = "european_radiology"
+MM_PER_INCH = 25.4
+#: Readable names of the models of a study where its author gave none.
+MODEL_LABELS = {"dl_prob": "network"}
+
+
+def draw(work: Workspace) -> None:
+    """Write each figure as PDF, SVG and PNG, and what is in the files as figures.json."""
+    records = {}
+    for name, (make, options) in figures(work.study).items():
+        with journal_style():
+            fig = make(work)
+            files = save_figure(fig, work.folder, name, PRESET, **options)
+        records[name] = files.record()
+    write_json(work.folder / "figures.json", records)
+
+
+def figures(study: Study) -> dict[str, tuple[Callable[[Workspace], Figure], dict[str, Any]]]:
+    """Name -> how it is drawn and saved, for what this study has."""
+    double = {"width": "double"}
+    chosen: dict[str, tuple[Callable[[Workspace], Figure], dict[str, Any]]] = {
+        "flow": (draw_flow, double),
+        "nomogram": (draw_nomogram, double),
+        "roc": (draw_roc, {"width": "single"}),
+        "calibration": (draw_calibration, {"width": "single"}),
+        "decision": (draw_decision, {"width": "single"}),
+        "forest": (draw_forest, double),
+        "instability": (draw_instability, {"width": "single"}),
+    }
+    for cohort in study.config.cohorts.external:
+        chosen[f"external_{cohort}"] = (_external_drawer(cohort), double)
+    if study.config.networks:
+        chosen["cam"] = (draw_cam, {"width": "double", "kind": "halftone"})
+    return chosen
+
+
+def draw_flow(work: Workspace) -> Figure:
+    """Participants from enrolment to analysis."""
+    return flow_diagram(pd.read_csv(work.of("describe") / "flow.csv"))
+
+
+def draw_nomogram(work: Workspace) -> Figure:
+    """The nomogram over where the development patients lie."""
+    study = work.study
+    nomogram = build_nomogram(read_fit(work, study.config.nomogram.name))
+    threshold = json.loads((work.of("fit") / "threshold.json").read_text("utf-8"))
+    ax = plot_nomogram(
+        nomogram,
+        labels={**term_labels(study), "event": study.config.outcome.label},
+        cutoff=threshold["value"],
+        density=read_patients(work, "development").dropna(subset=study.variables),
+        width_mm=DOUBLE,
+    )
+    return ax.figure
+
+
+def term_labels(study: Study) -> dict[str, str]:
+    """Covariate -> its printed name."""
+    return {name: study.label(name) for name in study.variables}
+
+
+def draw_roc(work: Workspace) -> Figure:
+    """Apparent ROC curves of the models, and the human comparator's operating points."""
+    folder = work.of("compare")
+    curves = {
+        model.name: SavedRoc(folder=folder, name=model.name) for model in work.study.config.models
+    }
+    points = None
+    comparator = work.study.config.comparator
+    if comparator is not None:
+        table = pd.read_csv(folder / "comparator.csv")
+        points = table.rename(columns={"term": "label"}).assign(group=comparator.label)
+    return plot_roc(curves, points=points, band=False).figure
+
+
+def draw_calibration(work: Workspace) -> Figure:
+    """Optimism-corrected calibration of the nomogram in development."""
+    name = work.study.config.nomogram.name
+    curve = pd.read_csv(work.of("validate") / f"{name}_calibration.csv")
+    return plot_corrected_calibration(curve).figure
+
+
+def draw_decision(work: Workspace) -> Figure:
+    """Optimism-corrected net benefit over the stated range."""
+    tables = [
+        pd.read_csv(work.of("validate") / f"{model.name}_decision.csv")
+        for model in work.study.config.models
+    ]
+    both = pd.concat(tables, ignore_index=True)
+    table = both.drop_duplicates(["model", "threshold_probability"])
+    return plot_decision(SavedTable(table=table)).figure
+
+
+def draw_forest(work: Workspace) -> Figure:
+    """Odds ratios of the nomogram's terms."""
+    name = work.study.config.nomogram.name
+    table = pd.read_csv(work.of("fit") / f"{name}_odds_ratios.csv")
+    return forest_plot(table, labels=term_labels(work.study))
+
+
+def draw_instability(work: Workspace) -> Figure:
+    """How far each patient's risk moves between the models of the resamples."""
+    return plot_instability(SavedInstability(folder=work.of("validate"))).figure
+
+
+def draw_cam(work: Workspace) -> Figure:
+    """Grad-CAM maps of patients the network had not seen."""
+    table = pd.read_csv(work.of("explain") / "cam.csv")
+    return cam_panel(table, work.of("explain"))
+
+
+def _external_drawer(cohort: str) -> Callable[[Workspace], Figure]:
+    """ROC, calibration and decision curve of one external cohort, side by side."""
+
+    def draw_external(work: Workspace) -> Figure:
+        from matplotlib.figure import Figure as NewFigure
+
+        folder = work.of("external")
+        name = external_model(work, cohort)
+        fig = NewFigure(figsize=(174 / MM_PER_INCH, 62 / MM_PER_INCH), layout="constrained")
+        axes = fig.subplots(1, 3)
+        label = f"{cohort}_{name}"
+        plot_roc({MODEL_LABELS.get(name, name): SavedRoc(folder=folder, name=label)}, axes[0])
+        plot_calibration(SavedCalibration(folder=folder, name=label), axes[1], legend=False)
+        plot_decision(SavedTable(table=pd.read_csv(folder / f"{label}_decision.csv")), axes[2])
+        letter_panels(axes, PRESET)
+        return fig
+
+    return draw_external
+
+
+def external_model(work: Workspace, cohort: str) -> str:
+    """The nomogram where its covariates were measured, else the network's probability."""
+    name = work.study.config.nomogram.name
+    return name if (work.of("external") / f"{cohort}_{name}.csv").is_file() else "dl_prob"

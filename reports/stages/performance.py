@@ -1,0 +1,197 @@
+"""How well the models do: resampled, compared, weighed, and carried to other patients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from reports.files import write_csv
+from reports.pipeline import Workspace
+from reports.stages.model import (
+    TEXT_IDS,
+    complete,
+    complete_external,
+    copies_of,
+    mean_risk,
+    predictions_path,
+    read_fit,
+    read_patients,
+    recipe_for,
+)
+from reports.stages.saved import save_calibration, save_instability, save_roc
+from reports.study import Model, Study, variables_of
+from usstats.external import evaluate
+from usstats.nested import compare_nested
+from usstats.optimism import validate as validate_model
+from usstats.roc import auc, roc_curve
+from usstats.thresholds import diagnostic_accuracy
+
+
+def validate(work: Workspace) -> None:
+    """Optimism-corrected performance of every model by refitting its whole recipe (R17)."""
+    study = work.study
+    development = read_patients(work, "development")
+    thresholds = study.config.decision.thresholds()
+    for model in study.config.models:
+        work.say(f"  {model.name}: {study.config.validation.n_boot} resamples")
+        table = development[["patient_id", "event", *variables_of([model])]]
+        result = validate_model(
+            read_fit(work, model.name),
+            table,
+            n_boot=study.config.validation.n_boot,
+            recipe=recipe_for(study, model, imputes=bool(table.isna().any().any())),
+            seed=study.config.seed,
+            n_jobs=2,
+        )
+        write_csv(work.folder / f"{model.name}.csv", result.frame())
+        write_csv(work.folder / f"{model.name}_auc.csv", result.interval("auc").frame())
+        curve = result.decision_curve(thresholds, model=model.name)
+        write_csv(work.folder / f"{model.name}_decision.csv", curve.frame())
+        write_csv(work.folder / f"{model.name}_calibration.csv", result.calibration_curve())
+        if model is study.config.nomogram:
+            save_instability(work.folder, result.instability())
+
+
+def compare(work: Workspace) -> None:
+    """What each part adds: likelihood-ratio test and AUC change of nested models (R06)."""
+    study = work.study
+    completed = complete(study, read_patients(work, "development"))
+    full = study.config.nomogram
+    rows = []
+    for reduced in study.config.models[1:]:
+        if not _is_nested(reduced, full):
+            continue
+        comparison = compare_nested(
+            read_fit(work, full.name),
+            read_fit(work, reduced.name),
+            completed,
+            seed=study.config.seed,
+        )
+        rows.append(comparison.frame().assign(model_1=full.name, model_2=reduced.name))
+    write_csv(work.folder / "nested.csv", pd.concat(rows, ignore_index=True))
+    write_csv(work.folder / "discrimination.csv", _discrimination(work))
+    _roc_curves(work)
+    if study.config.comparator is not None:
+        write_csv(work.folder / "comparator.csv", _comparator(study, work))
+
+
+def development_copies(work: Workspace) -> list[pd.DataFrame]:
+    """The completed copies the models were fitted on."""
+    return copies_of(complete(work.study, read_patients(work, "development")))
+
+
+def _is_nested(reduced: Model, full: Model) -> bool:
+    return set(variables_of([reduced])) < set(variables_of([full]))
+
+
+def _discrimination(work: Workspace) -> pd.DataFrame:
+    """AUC of each model on its own data, and of each network per patient and per image."""
+    study = work.study
+    completed = development_copies(work)
+    y = completed[0]["event"]
+    rows = [
+        auc(y, mean_risk(read_fit(work, model.name), completed))
+        .frame()
+        .assign(model=model.name, group="patients")
+        for model in study.config.models
+    ]
+    return pd.concat([*rows, *_image_level(work)], ignore_index=True)
+
+
+def _image_level(work: Workspace) -> list[pd.DataFrame]:
+    """AUC of each network over images, with intervals over patients (R05)."""
+    study = work.study
+    predictions = pd.read_csv(predictions_path(work), dtype=TEXT_IDS)
+    events = study.included.set_index("patient_id")["event"]
+    rows = predictions[predictions["role"] == "out_of_fold"]
+    frames = []
+    for name, part in rows.groupby("model"):
+        y = part["patient_id"].map(events)
+        estimate = auc(y, part["probability_calibrated"], cluster=part["patient_id"])
+        frames.append(estimate.frame().assign(model=name, group="images"))
+    return frames
+
+
+def _roc_curves(work: Workspace) -> None:
+    completed = development_copies(work)
+    for model in work.study.config.models:
+        risk = mean_risk(read_fit(work, model.name), completed)
+        curve = roc_curve(
+            completed[0]["event"], risk, band="bootstrap", seed=work.study.config.seed
+        )
+        save_roc(work.folder, model.name, curve)
+
+
+def _comparator(study: Study, work: Workspace) -> pd.DataFrame:
+    """Sensitivity and specificity of the human reading at each of its cut-offs, and its AUC."""
+    comparator = study.config.comparator
+    patients = read_patients(work, "development")
+    rank = patients[comparator.column].map({v: i for i, v in enumerate(comparator.levels)})
+    known = rank.notna()
+    y, rank = patients.loc[known, "event"].to_numpy(), rank[known].to_numpy()
+    area = auc(y, rank)
+    rows = [
+        {
+            "term": f"{level} or higher",
+            **_operating_point(y, rank >= cut),
+            "auc": area.estimate,
+            "auc_low": area.conf_low,
+            "auc_high": area.conf_high,
+            "n": int(known.sum()),
+            "n_missing": int((~known).sum()),
+        }
+        for cut, level in enumerate(comparator.levels[1:], start=1)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _operating_point(y: np.ndarray, called: np.ndarray) -> dict[str, float]:
+    accuracy = diagnostic_accuracy(y, called.astype(float), threshold=0.5).frame()
+    rows = accuracy.set_index("measure")
+    return {
+        f"{measure}{suffix}": rows.loc[measure, column]
+        for measure in ("sensitivity", "specificity")
+        for suffix, column in (("", "estimate"), ("_low", "conf_low"), ("_high", "conf_high"))
+    }
+
+
+def external(work: Workspace) -> None:
+    """Discrimination, calibration and usefulness in every external cohort together (R10)."""
+    study = work.study
+    development = read_patients(work, "development")
+    for cohort in study.config.cohorts.external:
+        patients = read_patients(work, cohort)
+        risks = _external_risks(work, development, patients)
+        write_csv(work.folder / f"{cohort}_risks.csv", _risk_table(patients, risks))
+        for name, risk in risks.items():
+            result = evaluate(
+                patients["event"],
+                risk,
+                thresholds=study.config.decision.thresholds(),
+                n_boot=study.config.validation.n_boot,
+                seed=study.config.seed,
+            )
+            write_csv(work.folder / f"{cohort}_{name}.csv", result.frame())
+            label = f"{cohort}_{name}"
+            write_csv(work.folder / f"{label}_decision.csv", result.net_benefit.frame())
+            save_calibration(work.folder, label, result.calibration)
+            roc = roc_curve(patients["event"], risk, band="bootstrap", seed=study.config.seed)
+            save_roc(work.folder, label, roc)
+
+
+def _external_risks(
+    work: Workspace, development: pd.DataFrame, patients: pd.DataFrame
+) -> dict[str, np.ndarray]:
+    """Each model's risk where its covariates were measured; the network's own in any case."""
+    study = work.study
+    variables = study.variables
+    risks = {"dl_prob": patients["dl_prob"].to_numpy()}
+    if patients[variables].notna().any().all():
+        completed = complete_external(study, development, patients)
+        for model in study.config.models:
+            risks[model.name] = mean_risk(read_fit(work, model.name), completed)
+    return risks
+
+
+def _risk_table(patients: pd.DataFrame, risks: dict[str, np.ndarray]) -> pd.DataFrame:
+    return patients[["patient_id", "event"]].assign(**risks)

@@ -1,0 +1,232 @@
+"""Who was studied: the participant flow and Table 1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from reports.number_presets import NumberPreset, number_preset
+from reports.numbers import (
+    format_count,
+    format_mean_sd,
+    format_median_iqr,
+    format_number,
+    format_p,
+    format_percent,
+    spread_decimals,
+)
+from reports.tables.table import Table, footnote_mark
+from reports.tables.words import abbreviations_in, require_columns
+
+__all__ = ["flow_table", "table_one"]
+
+Preset = str | NumberPreset
+Labels = Mapping[str, str]
+Writer = Callable[["pd.Series[Any]"], str]
+
+OVERALL = "overall"
+
+
+def flow_table(
+    flow: pd.DataFrame,
+    *,
+    labels: Labels | None = None,
+    title: str = "Participant flow",
+    table_id: str = "flow",
+    preset: Preset = "ama",
+) -> Table:
+    """Patients, images and events at each step, cohort by cohort.
+
+    Parameters
+    ----------
+    flow : DataFrame
+        Columns step, n_patients, n_images, n_event, and optionally reason and cohort.
+    labels : mapping of str to str, optional
+        Printed names of cohorts and steps.
+    title, table_id : str
+    preset : str or NumberPreset
+
+    Examples
+    --------
+    >>> flow = pd.DataFrame({"step": ["enrolled", "excluded"], "reason": ["", "normal scan"],
+    ...                      "n_patients": [256, 4], "n_images": [256, 4], "n_event": [98, 0]})
+    >>> flow_table(flow).rows[1]
+    ('Excluded: normal scan', '4', '4', '0/4 (0%)')
+    """
+    require_columns(flow, ("step", "n_patients", "n_images", "n_event"), table="flow table")
+    style, names = number_preset(preset), labels or {}
+    rows, indent = [], []
+    for cohort, part in _by_cohort(flow):
+        if cohort:
+            rows.append((names.get(cohort, _words(cohort)), "", "", ""))
+            indent.append(0)
+        rows += [_flow_cells(row, names, style) for row in part.to_dict("records")]
+        indent += [1 if cohort else 0] * len(part)
+    return Table(
+        id=table_id,
+        title=title,
+        columns=("Step", "Patients", "Images", "Patients with the event"),
+        rows=tuple(rows),
+        indent=tuple(indent),
+    )
+
+
+def table_one(
+    description: pd.DataFrame,
+    groups: pd.DataFrame | None = None,
+    *,
+    labels: Labels | None = None,
+    group_labels: Labels | None = None,
+    nonnormal: Collection[str] = (),
+    title: str = "Characteristics of the patients",
+    table_id: str = "table_one",
+    preset: Preset = "ama",
+) -> Table:
+    """Table 1: each variable by group, with missing values, differences and p values.
+
+    Parameters
+    ----------
+    description : DataFrame
+        Frame of a `Description`.
+    groups : DataFrame, optional
+        Its `groups`: group and n_patients; without it, sizes are counted from the variables.
+    labels, group_labels : mapping of str to str, optional
+        Printed names of variables (with units) and of groups.
+    nonnormal : collection of str
+        Variables printed as median (IQR).
+    title, table_id : str
+    preset : str or NumberPreset
+    """
+    require_columns(description, ("variable", "level", "group", "n", "n_missing"), table="Table 1")
+    style = number_preset(preset)
+    writer = _Writer(description, style, labels or {}, set(nonnormal))
+    sizes = _sizes(description, groups)
+    names = group_labels or {}
+    headers = [_group_header(group, sizes[group], names) for group in writer.groups]
+    lines = [line for variable in writer.variables for line in writer.lines(variable)]
+    extras, marks = writer.extra_headers()
+    columns = ("Characteristic", *headers, *extras)
+    return Table(
+        id=table_id,
+        title=title,
+        columns=columns,
+        rows=tuple(cells for _, cells in lines),
+        indent=tuple(level for level, _ in lines),
+        footnotes=marks,
+        abbreviations=abbreviations_in(*columns, *(cells[0] for _, cells in lines)),
+    )
+
+
+class _Writer:
+    """Turns the long frame into lines of cells."""
+
+    def __init__(
+        self, frame: pd.DataFrame, style: NumberPreset, labels: Labels, nonnormal: set[str]
+    ) -> None:
+        self.frame = frame.assign(level=frame["level"].fillna("").astype(str))
+        self.style, self.labels, self.nonnormal = style, labels, nonnormal
+        self.variables = list(dict.fromkeys(frame["variable"].astype(str)))
+        found = list(dict.fromkeys(frame["group"].astype(str)))
+        self.groups = [g for g in found if g != OVERALL] + [g for g in found if g == OVERALL]
+        self.has_smd = "smd" in frame and bool(frame["smd"].notna().any())
+        self.p_column = "p_adjusted" if "p_adjusted" in frame else "p_value"
+        self.has_p = self.p_column in frame and bool(frame[self.p_column].notna().any())
+
+    def extra_headers(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Headers after the groups, and the footnote that says what the p values are."""
+        headers = ("SMD",) if self.has_smd else ()
+        if not self.has_p:
+            return headers, ()
+        methods = ", ".join(dict.fromkeys(self.frame["method"].dropna().astype(str)))
+        kind = "Adjusted" if self.p_column == "p_adjusted" else "Descriptive, not adjusted"
+        header = f"{self.style.p_symbol} value{footnote_mark(0)}"
+        return (*headers, header), (f"{kind} for the number of comparisons ({methods}).",)
+
+    def lines(self, variable: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+        """Indent and cells of each row of one variable."""
+        rows = self.frame[self.frame["variable"].astype(str) == variable]
+        levels = [level for level in dict.fromkeys(rows["level"]) if level]
+        name = self.labels.get(variable, variable)
+        if levels:
+            yield 0, (f"{name}, n/N (%)", *[""] * len(self.groups), *self._extras(rows))
+            for level in levels:
+                part = rows[rows["level"] == level].set_index("group")
+                yield 1, (level, *self._cells(part, self._share), *self._no_extras())
+        else:
+            what, write = self._number_writer(variable, rows)
+            part = rows.set_index("group")
+            yield 0, (f"{name}, {what}", *self._cells(part, write), *self._extras(rows))
+        one = rows.drop_duplicates("group").set_index("group")
+        if (one["n_missing"] > 0).any():
+            yield 1, ("Missing, n", *self._cells(one, self._missing), *self._no_extras())
+
+    def _cells(self, rows: pd.DataFrame, write: Writer) -> list[str]:
+        by_name = {str(group): row for group, row in rows.iterrows()}
+        return [write(by_name[g]) if g in by_name else self.style.missing for g in self.groups]
+
+    def _share(self, row: pd.Series[Any]) -> str:
+        return format_percent(row["count"], row["n"], preset=self.style)
+
+    def _number_writer(self, variable: str, rows: pd.DataFrame) -> tuple[str, Writer]:
+        """How a number is summarised, with the same decimals in every group."""
+        spread = rows["sd"][rows["sd"] > 0].min()
+        places, style = spread_decimals(float(spread)), self.style
+        if variable in self.nonnormal:
+            return "median (IQR)", lambda row: format_median_iqr(
+                row["median"], row["q1"], row["q3"], decimals=places, preset=style
+            )
+        return "mean (SD)", lambda row: format_mean_sd(
+            row["mean"], row["sd"], decimals=places, preset=style
+        )
+
+    def _missing(self, row: pd.Series[Any]) -> str:
+        return format_count(row["n_missing"], preset=self.style)
+
+    def _extras(self, rows: pd.DataFrame) -> tuple[str, ...]:
+        first = rows.iloc[0]
+        smd = (format_number(first["smd"], 2, preset=self.style),) if self.has_smd else ()
+        p = (format_p(first[self.p_column], preset=self.style),) if self.has_p else ()
+        return (*smd, *p)
+
+    def _no_extras(self) -> tuple[str, ...]:
+        return ("",) * (self.has_smd + self.has_p)
+
+
+def _flow_cells(
+    row: Mapping[Any, Any], names: Labels, style: NumberPreset
+) -> tuple[str, str, str, str]:
+    reason = row.get("reason")
+    step = names.get(str(row["step"]), _words(str(row["step"])))
+    told = isinstance(reason, str) and bool(reason.strip())
+    return (
+        f"{step}: {reason}" if told else step,
+        format_count(row["n_patients"], preset=style),
+        format_count(row["n_images"], preset=style),
+        format_percent(row["n_event"], row["n_patients"], preset=style),
+    )
+
+
+def _by_cohort(flow: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    if "cohort" not in flow:
+        yield "", flow
+        return
+    for cohort, part in flow.groupby("cohort", sort=False):
+        yield str(cohort), part
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def _sizes(description: pd.DataFrame, groups: pd.DataFrame | None) -> dict[str, int]:
+    if groups is not None:
+        return {str(row["group"]): int(row["n_patients"]) for row in groups.to_dict("records")}
+    counted = description.assign(size=description["n"] + description["n_missing"])
+    return {str(group): int(n) for group, n in counted.groupby("group")["size"].max().items()}
+
+
+def _group_header(group: str, n: int, names: Labels) -> str:
+    default = "All patients" if group == OVERALL else group
+    return f"{names.get(group, default)} (n = {n})"

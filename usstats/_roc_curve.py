@@ -1,0 +1,110 @@
+"""The empirical ROC curve as a value, and its bootstrap band."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from usstats._draws import Resamples
+from usstats._roc_points import height, roc_points
+from usstats.resample import check_failures
+from usstats.results import Estimate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Float = np.float64
+_MOST_HEIGHTS = 201
+_CHUNK_BYTES = 4 * 2**20
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class RocCurve:
+    """Sensitivity and specificity at every threshold, ascending.
+
+    Attributes
+    ----------
+    threshold, sensitivity, specificity : ndarray, shape (k + 1,)
+    conf_low, conf_high : ndarray, shape (k + 1,), or None
+        Limits of the sensitivity at the row's specificity.
+    conf_level : float
+    auc : Estimate
+        The area with its DeLong (Obuchowski) interval.
+    method : str
+    n_boot, seed : int or None
+    """
+
+    threshold: NDArray[Float]
+    sensitivity: NDArray[Float]
+    specificity: NDArray[Float]
+    conf_low: NDArray[Float] | None
+    conf_high: NDArray[Float] | None
+    conf_level: float
+    auc: Estimate
+    method: str
+    n_boot: int | None
+    seed: int | None
+
+    def frame(self) -> pd.DataFrame:
+        """threshold, sensitivity, specificity and, with a band, conf_low, conf_high."""
+        names = ["threshold", "sensitivity", "specificity"]
+        if self.conf_low is not None:
+            names += ["conf_low", "conf_high"]
+        return pd.DataFrame({name: getattr(self, name) for name in names})
+
+    def summary(self) -> str:
+        """The area under the curve in words."""
+        return self.auc.summary()
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the curve."""
+        from usstats.plots.roc import plot_roc
+
+        return plot_roc({"": self}, ax)
+
+    def __repr__(self) -> str:
+        return f"<ROC curve, {len(self.threshold)} points, {self.method}; {self.summary()}>"
+
+
+def sensitivity_band(
+    y: NDArray[np.int64], s: NDArray[Float], draws: Resamples, conf_level: float
+) -> tuple[NDArray[Float], NDArray[Float]]:
+    """Pointwise percentile limits of the sensitivity at the specificity of each curve point."""
+    specificity = roc_points(y, s).specificity
+    grid = np.unique(specificity)
+    if len(grid) > _MOST_HEIGHTS:
+        grid = np.linspace(0, 1, _MOST_HEIGHTS)
+    heights = _heights(y, s, draws, grid)
+    check_failures(heights[:, 0])
+    finite = heights[np.isfinite(heights[:, 0])]
+    low, high = np.quantile(finite, [(1 - conf_level) / 2, (1 + conf_level) / 2], axis=0)
+    return np.interp(specificity, grid, low), np.interp(specificity, grid, high)
+
+
+def _heights(
+    y: NDArray[np.int64], s: NDArray[Float], draws: Resamples, grid: NDArray[Float]
+) -> NDArray[Float]:
+    """Sensitivity at each specificity of `grid` in each resample, shape (n_boot, len(grid))."""
+    order = np.argsort(s)
+    event = y[order] == 1
+    first = np.flatnonzero(np.concatenate(([True], np.diff(s[order]) != 0)))
+    rows = []
+    for start, stop in draws.chunks(_CHUNK_BYTES):
+        weights = draws.counts(start, stop)[:, order]
+        sensitivity = _share_at_or_above(np.where(event, weights, 0), first)
+        specificity = 1 - _share_at_or_above(np.where(event, 0, weights), first)
+        rows += [height(x, h, grid) for x, h in zip(specificity, sensitivity, strict=True)]
+    return np.array(rows)
+
+
+def _share_at_or_above(weights: NDArray[np.int64], first: NDArray[np.int64]) -> NDArray[Float]:
+    """Share of each row's weight at or above each distinct score, then 0 above all of them."""
+    groups = np.add.reduceat(weights, first, axis=1)
+    above = np.cumsum(groups[:, ::-1], axis=1)[:, ::-1]
+    with np.errstate(invalid="ignore"):
+        share = above / above[:, :1]
+    return np.pad(share, ((0, 0), (0, 1)))

@@ -1,0 +1,230 @@
+"""Model files: a fitted model as JSON, without any patient's row, and back again unchanged.
+
+The reader trusts nothing: numbers must be finite, columns must be those the terms make, and a
+digest shows whether anything was edited after the file was written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from usstats._files import write_text
+from usstats.design import DesignSpec
+from usstats.errors import SchemaError, UsstatsError
+from usstats.logistic import LogisticFit
+
+SCHEMA = "usstats.logistic"
+SCHEMA_VERSION = 1
+LARGEST_FILE = 16_000_000
+
+Text = Annotated[str, Field(max_length=1000)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True, strict=True)
+
+
+class _TermFile(_Strict):
+    name: Text
+    type: Literal["linear", "log", "logit", "rcs", "factor", "interaction"]
+    n_knots: int | None = None
+    knots: list[float] | None = None
+    levels: list[Text] | None = None
+    parts: list[Text] | None = None
+
+
+class _RangeFile(_Strict):
+    kind: Literal["number", "factor"]
+    minimum: float | None = None
+    lower_quartile: float | None = None
+    median: float | None = None
+    upper_quartile: float | None = None
+    maximum: float | None = None
+    values: list[float] | None = None
+    levels: list[Text] | None = None
+    counts: list[int] | None = None
+    mode: Text | None = None
+
+
+class _SpecFile(_Strict):
+    outcome: Text
+    terms: list[_TermFile] = Field(min_length=1)
+    ranges: dict[str, _RangeFile]
+
+
+class _FitFile(_Strict):
+    """Everything a model file holds."""
+
+    schema_name: Literal["usstats.logistic"]
+    schema_version: Literal[1]
+    method: Text
+    penalty: dict[str, float] | None
+    effective_df: float | None
+    n: int = Field(gt=0)
+    n_event: int = Field(gt=0)
+    n_cluster: int | None
+    n_dropped: int = Field(ge=0)
+    missing: dict[str, int]
+    n_iter: int
+    log_likelihood: float
+    null_log_likelihood: float
+    spec: _SpecFile
+    params: dict[str, float]
+    covariance: list[list[float]]
+    means: list[float]
+    centred_intercept: float
+    indices: dict[str, float | None]
+    sha256: str
+
+
+def write_fit(fit: LogisticFit, path: str | Path) -> None:
+    """Write a model file atomically; see `LogisticFit.to_json`."""
+    content = fit_content(fit)
+    content["sha256"] = content_digest(content)
+    write_text(path, json.dumps(content, allow_nan=False, ensure_ascii=False, indent=1) + "\n")
+
+
+def fit_content(fit: LogisticFit) -> dict[str, Any]:
+    """The model as plain values, without its digest."""
+    scalars = ("method", "effective_df", "n", "n_event", "n_cluster", "n_dropped", "n_iter")
+    indices = {name: float(value) for name, value in fit.indices().items()}
+    return {
+        "schema_name": SCHEMA,
+        "schema_version": SCHEMA_VERSION,
+        **{name: getattr(fit, name) for name in scalars},
+        "penalty": None if fit.penalty is None else dict(fit.penalty),
+        "missing": dict(fit.missing),
+        "log_likelihood": fit.log_likelihood,
+        "null_log_likelihood": fit.null_log_likelihood,
+        "spec": fit.spec.to_dict(),
+        "params": {name: float(value) for name, value in fit.params.items()},
+        "covariance": fit.covariance.to_numpy(dtype=float).tolist(),
+        "means": list(fit.means),
+        "centred_intercept": fit.centred_intercept,
+        "indices": {k: v if np.isfinite(v) else None for k, v in indices.items()},
+    }
+
+
+def content_digest(content: Mapping[str, Any]) -> str:
+    """SHA-256 of everything but the digest itself, independent of spaces; order counts."""
+    rest = {key: value for key, value in content.items() if key != "sha256"}
+    text = json.dumps(rest, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def read_fit(path: str | Path) -> LogisticFit:
+    """Read a model file; see `LogisticFit.from_json`.
+
+    Raises
+    ------
+    SchemaError
+        Not such a file, a newer version, a missing or edited value; with its path in the file.
+    """
+    return fit_of_content(load_json(path), path)
+
+
+def fit_of_content(content: Mapping[str, Any], path: str | Path) -> LogisticFit:
+    """The checked model in the plain values of a file; `path` names the file in messages."""
+    _check_version(content, path)
+    try:
+        checked = _FitFile.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise file_fault(path, _json_path(first["loc"]), first["msg"]) from None
+    spec = _spec(checked, path)
+    _check_agreement(checked, spec, path)
+    if checked.sha256 != content_digest(content):
+        raise file_fault(path, "$.sha256", "the content does not match its digest: it was edited")
+    return _fit(checked, spec)
+
+
+def file_fault(path: str | Path, where: str, why: str) -> SchemaError:
+    msg = f"{Path(path).name}: {where}: {why}. Write the model again with `to_json`."
+    return SchemaError(msg)
+
+
+def _json_path(location: tuple[int | str, ...]) -> str:
+    return "$" + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in location)
+
+
+def load_json(source: str | Path) -> dict[str, Any]:
+    """A JSON object from a file of sensible size, without duplicate keys."""
+    path = Path(source)
+    if path.stat().st_size > LARGEST_FILE:
+        raise file_fault(path, "$", f"larger than {LARGEST_FILE} bytes")
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise file_fault(path, f"$..{twice}", "the key occurs twice")
+        return dict(pairs)
+
+    try:
+        content = json.loads(path.read_text("utf-8"), object_pairs_hook=unique)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise file_fault(path, "$", f"not readable as JSON ({type(error).__name__})") from None
+    if not isinstance(content, dict):
+        raise file_fault(path, "$", "not a model file")
+    return content
+
+
+def _check_version(content: Mapping[str, Any], path: str | Path) -> None:
+    if content.get("schema_name") != SCHEMA:
+        raise file_fault(path, "$.schema_name", f"expected {SCHEMA!r}")
+    version = content.get("schema_version")
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        why = f"version {version} is newer than this software reads ({SCHEMA_VERSION}); update it"
+        raise file_fault(path, "$.schema_version", why)
+
+
+def _spec(checked: _FitFile, path: str | Path) -> DesignSpec:
+    plain = checked.spec.model_dump(exclude_none=True)
+    try:
+        spec = DesignSpec.from_dict(plain)
+        names = spec.column_names
+    except (UsstatsError, KeyError) as error:
+        raise file_fault(path, "$.spec.terms", str(error)) from None
+    if not names or set(spec.ranges) != set(spec.variables):
+        raise file_fault(path, "$.spec.ranges", "does not cover the variables of the terms")
+    return spec
+
+
+def _check_agreement(checked: _FitFile, spec: DesignSpec, path: str | Path) -> None:
+    """Coefficients, covariance and means must be those of the terms, in their order."""
+    names, found = list(spec.column_names), list(checked.params)
+    if found != names:
+        wrong = next((n for n in names if n not in found), None)
+        why = f"`{wrong}` is missing" if wrong else f"the order must be that of the terms, {names}"
+        raise file_fault(path, "$.params", why)
+    V = checked.covariance
+    if len(V) != len(names) or any(len(row) != len(names) for row in V):
+        raise file_fault(path, "$.covariance", f"must be {len(names)} x {len(names)}")
+    if not np.allclose(V, np.transpose(V)) or (np.diag(V) <= 0).any():
+        raise file_fault(path, "$.covariance", "is not a covariance matrix")
+    if len(checked.means) != len(names):
+        raise file_fault(path, "$.means", f"must hold {len(names)} numbers")
+
+
+def _fit(checked: _FitFile, spec: DesignSpec) -> LogisticFit:
+    names = list(spec.column_names)
+    row = checked.model_dump()
+    same = ("method", "penalty", "effective_df", "n", "n_event", "n_cluster", "n_dropped")
+    also = ("missing", "n_iter", "log_likelihood", "null_log_likelihood", "centred_intercept")
+    indices = {k: np.nan if v is None else v for k, v in checked.indices.items()}
+    return LogisticFit(
+        params=pd.Series(checked.params, name="estimate")[names],
+        covariance=pd.DataFrame(checked.covariance, index=names, columns=names),
+        spec=spec,
+        means=tuple(checked.means),
+        stored_indices=indices,
+        **{name: row[name] for name in (*same, *also)},
+    )

@@ -1,0 +1,433 @@
+"""Newton's method for the logistic likelihood: one fit, or many resamples at once.
+
+Columns are centred and scaled inside, so that neither the origin nor the unit of a covariate
+decides whether the information matrix can be inverted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import linalg, special
+
+from usstats.errors import FitError
+
+Float = np.float64
+Vector = NDArray[Float]
+Matrix = NDArray[Float]
+Codes = NDArray[np.int64]
+
+#: The last step must gain less than this in log-likelihood (Newton's decrement, squared).
+DECREMENT = 1e-13
+MAX_ITERATIONS = 60
+HALVINGS = 40
+#: Rows of a single fit in the cache at a time; few enough that BLAS starts no threads for them.
+ROWS_AT_A_TIME = 4_096
+#: Values (resamples x rows) of a batch held at a time.
+BATCH_VALUES = 1_000_000
+BATCH_ITERATIONS = 25
+#: A resample whose columns are closer to dependent than this is given up.
+SMALLEST_EIGENVALUE = 1e-10
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewtonFit:
+    """The maximum of a (penalised) logistic likelihood.
+
+    `information` is that of the likelihood alone; `covariance` inverts it with the penalty added.
+    `scaled` and `scaled_covariance` are the same estimates for the columns of `scaling`, which
+    lose no digits when a column sits far from zero.
+    """
+
+    params: Vector
+    covariance: Matrix
+    information: Matrix
+    log_likelihood: float
+    null_log_likelihood: float
+    scaling: Scaling
+    scaled: Vector
+    scaled_covariance: Matrix
+    converged: bool
+    n_iter: int
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """z = (x - centre) / spread, with the intercept column left alone."""
+
+    centre: Vector
+    spread: Vector
+    intercept: int | None
+
+    def apply(self, X: Matrix) -> Matrix:
+        """Scaled columns, in one new array."""
+        Z = X - self.centre
+        Z /= self.spread
+        return np.asarray(Z)
+
+    def to_original(self, beta: Vector) -> Vector:
+        """Coefficients of the columns as they came."""
+        params = beta / self.spread
+        if self.intercept is not None:
+            params[..., self.intercept] -= (params * self.centre).sum(axis=-1)
+        return np.asarray(params)
+
+    def jacobian(self) -> Matrix:
+        """The matrix that takes scaled coefficients to original ones."""
+        jacobian = np.diag(1 / self.spread)
+        if self.intercept is not None:
+            jacobian[self.intercept] -= self.centre / self.spread
+        return jacobian
+
+
+def newton_logistic(
+    X: ArrayLike,
+    y: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    offset: ArrayLike | None = None,
+    penalty: Matrix | None = None,
+    max_iter: int = MAX_ITERATIONS,
+) -> NewtonFit:
+    """Maximise the logistic log-likelihood, less half a quadratic penalty where one is given.
+
+    Parameters
+    ----------
+    X : array_like, shape (n, k)
+        Design matrix; a column of ones is the intercept.
+    y : array_like, shape (n,)
+        0/1.
+    weights : array_like, shape (n,), optional
+        Non-negative case weights.
+    offset : array_like, shape (n,), optional
+        Part of the linear predictor with coefficient 1.
+    penalty : ndarray, shape (k, k), optional
+        P of the penalty b'Pb / 2, on the columns as they are given.
+    max_iter : int
+        Newton steps before giving up.
+
+    Returns
+    -------
+    NewtonFit
+
+    Raises
+    ------
+    FitError
+        Singular information, or no convergence: the maximum may be infinite (separation).
+
+    Examples
+    --------
+    >>> X = np.column_stack([np.ones(6), [0.0, 1, 2, 3, 4, 5]])
+    >>> fit = newton_logistic(X, [0, 0, 1, 0, 1, 1])
+    >>> fit.params
+    array([-3.03..., 1.21...])
+    """
+    rows = _Rows.of(X, y, weights, offset, penalty)
+    beta = rows.start()
+    value, gradient, information = rows.derivatives(beta)
+    for iteration in range(1, max_iter + 1):
+        step = _newton_step(information + rows.penalty, gradient)
+        decrement = float(gradient @ step)
+        beta, value, gradient, information = _ascend(rows, beta, step, value)
+        if decrement < DECREMENT:
+            return rows.finish(beta, iteration, information)
+    msg = (
+        f"The likelihood was not maximised in {max_iter} Newton steps (last gain "
+        f"{decrement:.1e}). Look for separation with `detect_separation`, or penalise."
+    )
+    raise FitError(msg)
+
+
+def _newton_step(information: Matrix, gradient: Vector) -> Vector:
+    try:
+        factor = linalg.cho_factor(information)
+    except linalg.LinAlgError:
+        msg = (
+            "The information matrix is singular: columns depend on each other, or the data are "
+            "separated. Look with `detect_separation`, or penalise."
+        )
+        raise FitError(msg) from None
+    return np.asarray(linalg.cho_solve(factor, gradient))
+
+
+def _ascend(
+    rows: _Rows, beta: Vector, step: Vector, value: float
+) -> tuple[Vector, float, Vector, Matrix]:
+    """Take the step, halved until the objective does not fall by more than rounding."""
+    allowed = value - 1e-10 * (1 + abs(value))
+    for _ in range(HALVINGS):
+        reached, gradient, information = rows.derivatives(beta + step)
+        if reached >= allowed:
+            break
+        step = step / 2
+    return beta + step, reached, gradient, information
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The scaled data of one fit, read in pieces so that the products stay small."""
+
+    Z: Matrix
+    y: Vector
+    weights: Vector | None
+    offset: Vector | None
+    scaling: Scaling
+    penalty: Matrix
+
+    @classmethod
+    def of(
+        cls,
+        X: ArrayLike,
+        y: ArrayLike,
+        weights: ArrayLike | None,
+        offset: ArrayLike | None,
+        penalty: Matrix | None,
+    ) -> _Rows:
+        design, outcome = np.asarray(X, dtype=float), np.asarray(y, dtype=float)
+        w = None if weights is None else np.asarray(weights, dtype=float)
+        scaling = scale_columns(design, w)
+        jacobian = scaling.jacobian()
+        k = design.shape[1]
+        scaled = np.zeros((k, k)) if penalty is None else jacobian.T @ penalty @ jacobian
+        shift = None if offset is None else np.asarray(offset, dtype=float)
+        return cls(scaling.apply(design), outcome, w, shift, scaling, scaled)
+
+    def start(self) -> Vector:
+        beta = np.zeros(self.Z.shape[1])
+        if self.scaling.intercept is not None and self.offset is None:
+            share = np.average(self.y, weights=self.weights)
+            beta[self.scaling.intercept] = special.logit(share)
+        return beta
+
+    def pieces(self) -> Iterator[tuple[Matrix, Vector, Vector | None, Vector | None]]:
+        for start in range(0, len(self.y), ROWS_AT_A_TIME):
+            part = slice(start, start + ROWS_AT_A_TIME)
+            yield (
+                self.Z[part],
+                self.y[part],
+                None if self.weights is None else self.weights[part],
+                None if self.offset is None else self.offset[part],
+            )
+
+    def derivatives(self, beta: Vector) -> tuple[float, Vector, Matrix]:
+        """Objective, gradient, and the information of the likelihood alone."""
+        k = beta.size
+        value, gradient, information = 0.0, np.zeros(k), np.zeros((k, k))
+        for z, y, w, shift in self.pieces():
+            lp = z @ beta if shift is None else z @ beta + shift
+            terms, residual, variance = _row_terms(lp, y, w)
+            value += terms
+            gradient += residual @ z
+            information += z.T @ (z * variance[:, None])
+        pull = self.penalty @ beta
+        return value - 0.5 * float(beta @ pull), gradient - pull, information
+
+    def finish(self, beta: Vector, n_iter: int, information: Matrix) -> NewtonFit:
+        jacobian = self.scaling.jacobian()
+        k = beta.size
+        inverse = linalg.cho_solve(linalg.cho_factor(information + self.penalty), np.eye(k))
+        back = linalg.inv(jacobian)
+        pull = 0.5 * float(beta @ self.penalty @ beta)
+        return NewtonFit(
+            params=self.scaling.to_original(beta),
+            covariance=_symmetric(jacobian @ inverse @ jacobian.T),
+            information=_symmetric(back.T @ information @ back),
+            log_likelihood=self.derivatives(beta)[0] + pull,
+            null_log_likelihood=_null_log_likelihood(self.y, self.weights, self.offset),
+            scaling=self.scaling,
+            scaled=beta,
+            scaled_covariance=inverse,
+            converged=True,
+            n_iter=n_iter,
+        )
+
+
+def _symmetric(matrix: Matrix) -> Matrix:
+    return (matrix + matrix.T) / 2
+
+
+def _row_terms(lp: Vector, y: Vector, w: Vector | None) -> tuple[float, Vector, Vector]:
+    """Log-likelihood, residuals y - p and variances p(1 - p), weighted; one exponential a row."""
+    sign = 2 * y - 1
+    margin = sign * lp
+    small = np.exp(-np.abs(margin))
+    whole = 1 + small
+    log_terms = np.minimum(margin, 0) - np.log(whole)
+    residual = sign * np.where(margin >= 0, small, 1) / whole
+    variance = small / whole**2
+    if w is None:
+        return float(log_terms.sum()), residual, variance
+    return float(w @ log_terms), w * residual, w * variance
+
+
+def _null_log_likelihood(y: Vector, weights: Vector | None, offset: Vector | None) -> float:
+    """With the intercept alone; an offset, where there is one, is left out as in R's lrm."""
+    w = np.ones_like(y) if weights is None else weights
+    share = float(np.average(y, weights=w))
+    return float(w.sum() * -(special.entr(share) + special.entr(1 - share)))
+
+
+def scale_columns(X: Matrix, weights: Vector | None = None) -> Scaling:
+    """Mean and standard deviation of every column; an intercept is a column of ones."""
+    first, ones = X[0], np.flatnonzero(X[0] == 1.0)
+    constant = [int(j) for j in ones if (X[:, j] == 1.0).all()]
+    intercept = constant[0] if constant else None
+    centre = np.average(X, axis=0, weights=weights) if constant else np.zeros_like(first)
+    spread = np.sqrt(_mean_squares(X, centre))
+    if intercept is not None:
+        centre[intercept] = 0.0
+        spread[intercept] = 1.0
+    spread[spread == 0] = 1.0
+    return Scaling(centre=centre, spread=spread, intercept=intercept)
+
+
+def _mean_squares(X: Matrix, centre: Vector) -> Vector:
+    total = np.zeros_like(centre)
+    for start in range(0, len(X), ROWS_AT_A_TIME):
+        total += ((X[start : start + ROWS_AT_A_TIME] - centre) ** 2).sum(axis=0)
+    return np.asarray(total / len(X))
+
+
+def sandwich(
+    fit: NewtonFit, X: Matrix, y: Vector, weights: Vector | None, cluster: Codes
+) -> Matrix:
+    """Huber-White covariance over patients, without a small-sample factor (R's `robcov`)."""
+    Z = fit.scaling.apply(X)
+    _, residual, _ = _row_terms(Z @ fit.scaled, y, weights)
+    scores = np.zeros((int(cluster.max()) + 1, Z.shape[1]))
+    np.add.at(scores, cluster, Z * residual[:, None])
+    half = scores @ fit.scaled_covariance @ fit.scaling.jacobian().T
+    return _symmetric(half.T @ half)
+
+
+def newton_logistic_batch(
+    X: ArrayLike,
+    y: ArrayLike,
+    counts: ArrayLike,
+    *,
+    max_iter: int = BATCH_ITERATIONS,
+) -> tuple[Matrix, NDArray[np.bool_]]:
+    """Refit the model in many resamples at once.
+
+    Parameters
+    ----------
+    X : array_like, shape (n, k)
+        Design matrix with its column of ones.
+    y : array_like, shape (n,)
+        0/1.
+    counts : array_like, shape (B, n)
+        How often replicate b drew row i.
+    max_iter : int
+        Newton steps per replicate.
+
+    Returns
+    -------
+    params : ndarray, shape (B, k)
+        NaN where the replicate has no finite maximum.
+    converged : ndarray of bool, shape (B,)
+        False for replicates with one class only, dependent columns or separation.
+
+    Notes
+    -----
+    Replicates stop one by one. Those that plain Newton steps do not bring home are tried again
+    with step halving; what then fails is separated.
+
+    Examples
+    --------
+    >>> X = np.column_stack([np.ones(6), [0.0, 1, 2, 3, 4, 5]])
+    >>> y = [0, 0, 1, 0, 1, 1]
+    >>> params, converged = newton_logistic_batch(X, y, [[1] * 6, [2, 2, 0, 0, 1, 1]])
+    >>> converged.tolist()
+    [True, False]
+    """
+    design, outcome = np.asarray(X, dtype=float), np.asarray(y, dtype=float)
+    weights = np.asarray(counts)
+    scaling = scale_columns(design)
+    batch = _Batch.of(scaling.apply(design), outcome)
+    at_a_time = max(1, BATCH_VALUES // max(1, outcome.size))
+    pieces = [
+        batch.solve(weights[start : start + at_a_time].astype(float), max_iter)
+        for start in range(0, len(weights), at_a_time)
+    ]
+    beta = np.concatenate([piece[0] for piece in pieces])
+    converged = np.concatenate([piece[1] for piece in pieces])
+    params = scaling.to_original(beta)
+    params[~converged] = np.nan
+    return params, converged
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """A scaled design with the products of its columns, ready for weights by the row."""
+
+    z: Matrix
+    y: Vector
+    products: Matrix
+    upper: tuple[NDArray[np.intp], NDArray[np.intp]]
+
+    @classmethod
+    def of(cls, z: Matrix, y: Vector) -> _Batch:
+        i, j = np.triu_indices(z.shape[1])
+        return cls(z, y, z[:, i] * z[:, j], (i, j))
+
+    def cross_products(self, weights: Matrix) -> Matrix:
+        """(b, n) row weights -> (b, k, k) matrices Z'WZ."""
+        k = self.z.shape[1]
+        i, j = self.upper
+        cross = np.empty((len(weights), k, k))
+        cross[:, i, j] = cross[:, j, i] = weights @ self.products
+        return cross
+
+    def solve(self, counts: Matrix, max_iter: int) -> tuple[Matrix, NDArray[np.bool_]]:
+        beta = np.zeros((len(counts), self.z.shape[1]))
+        converged = np.zeros(len(counts), dtype=bool)
+        left = np.flatnonzero(self._estimable(counts))
+        solvable = left
+        for _ in range(max_iter):
+            if not left.size:
+                break
+            step, decrement = self._step(beta[left], counts[left])
+            beta[left] += step
+            converged[left] = decrement < DECREMENT
+            left = left[~(decrement < DECREMENT)]
+        self._retry(beta, converged, counts, solvable)
+        return beta, converged
+
+    def _estimable(self, counts: Matrix) -> NDArray[np.bool_]:
+        """Both classes drawn, and columns that do not depend on each other."""
+        size, events = counts.sum(axis=1), counts @ self.y
+        both = (events > 0) & (events < size)
+        gram = self.cross_products(counts) / np.maximum(size, 1)[:, None, None]
+        eigenvalues = np.linalg.eigvalsh(gram)
+        return np.asarray(both & (eigenvalues[:, 0] > SMALLEST_EIGENVALUE * eigenvalues[:, -1]))
+
+    def _step(self, beta: Matrix, counts: Matrix) -> tuple[Matrix, Vector]:
+        p = special.expit(beta @ self.z.T)
+        gradient = (counts * (self.y - p)) @ self.z
+        information = self.cross_products(counts * p * (1 - p))
+        k = beta.shape[1]
+        trace = np.trace(information, axis1=1, axis2=2)
+        nudge = (1e-14 * trace + np.finfo(float).tiny)[:, None, None] * np.eye(k)
+        step = np.linalg.solve(information + nudge, gradient[:, :, None])[:, :, 0]
+        return step, np.asarray((gradient * step).sum(axis=1))
+
+    def _retry(
+        self,
+        beta: Matrix,
+        converged: NDArray[np.bool_],
+        counts: Matrix,
+        solvable: NDArray[np.intp],
+    ) -> None:
+        """Step halving for the replicates that overshot."""
+        for b in solvable[~converged[solvable]]:
+            drawn = counts[b] > 0
+            try:
+                fit = newton_logistic(
+                    self.z[drawn], self.y[drawn], counts[b][drawn], max_iter=BATCH_ITERATIONS
+                )
+            except FitError:
+                continue
+            beta[b], converged[b] = fit.params, True

@@ -1,0 +1,155 @@
+"""ROC curves with their bands, AUCs in the legend, and operating points of readers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pandas as pd
+
+from usstats.errors import ArgumentError
+from usstats.plots.style import (
+    MARKERS,
+    OKABE_ITO,
+    REFERENCE_GREY,
+    journal_style,
+    line_style,
+    new_axes,
+    plain,
+)
+from usstats.results import Estimate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class Curve(Protocol):
+    """What is drawn: a `RocCurve`, or anything with its frame and area."""
+
+    @property
+    def auc(self) -> Estimate: ...
+
+    def frame(self) -> pd.DataFrame: ...
+
+
+def plot_roc(
+    curves: Curve | Mapping[str, Curve],
+    ax: Axes | None = None,
+    *,
+    points: pd.DataFrame | None = None,
+    band: bool = True,
+) -> Axes:
+    """Draw ROC curves on 1 - specificity.
+
+    Parameters
+    ----------
+    curves : RocCurve or mapping of name to RocCurve
+        Drawn in this order; the legend gives each AUC with its interval.
+    ax : Axes, optional
+        A fresh 84 mm figure without it.
+    points : DataFrame, optional
+        Operating points of people or of an ordinal scale: columns label, sensitivity,
+        specificity and optionally group. Points of one group (of one label without groups)
+        share a marker and a legend entry; a group named like a scale, such as BI-RADS, is
+        annotated with its labels.
+    band : bool
+        Shade conf_low to conf_high where the curve has them.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ArgumentError
+        `points` lacks a column.
+
+    Examples
+    --------
+    >>> from usstats.roc import roc_curve
+    >>> y = [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1]
+    >>> ax = plot_roc(roc_curve(y, [1, 1, 1, 2, 2, 3, 1, 2, 3, 3, 3, 3]))
+    >>> ax.get_xlabel()
+    '1 \N{MINUS SIGN} specificity'
+    """
+    named = curves if isinstance(curves, Mapping) else {"": curves}
+    with journal_style():
+        ax = new_axes(ax)
+        ax.plot([0, 1], [0, 1], color=REFERENCE_GREY, linewidth=0.6, zorder=1)
+        for i, (name, curve) in enumerate(named.items()):
+            _draw_curve(ax, i, name, curve, band=band)
+        if points is not None:
+            _draw_points(ax, points, first=len(named))
+        _finish(ax)
+    return ax
+
+
+def _draw_curve(ax: Axes, i: int, name: str, curve: Curve, *, band: bool) -> None:
+    frame = curve.frame()
+    style = line_style(i)
+    x = 1 - frame["specificity"]
+    if band and "conf_low" in frame:
+        low, high = frame["conf_low"], frame["conf_high"]
+        ax.fill_between(x, low, high, color=style["color"], alpha=0.15, linewidth=0, zorder=1)
+    ax.plot(x, frame["sensitivity"], label=curve_label(name, curve.auc), zorder=2 + i, **style)
+
+
+def curve_label(name: str, area: Estimate) -> str:
+    """Legend text: the name, the AUC and its interval.
+
+    >>> area = Estimate(measure="auc", estimate=0.9, std_error=0.02, conf_low=0.86,
+    ...     conf_high=1.0, conf_level=0.95, method="delong", n=100, n_event=40)
+    >>> curve_label("nomogram", area)
+    'nomogram\\nAUC 0.90 (0.86\N{EN DASH}1.00)'
+    """
+    numbers = f"AUC {area.estimate:.2f} ({area.conf_low:.2f}\N{EN DASH}{area.conf_high:.2f})"
+    return f"{plain(name)}\n{numbers}" if name else numbers
+
+
+def _draw_points(ax: Axes, points: pd.DataFrame, *, first: int) -> None:
+    missing = {"label", "sensitivity", "specificity"} - set(points.columns)
+    if missing:
+        msg = f"`points` lacks {', '.join(sorted(missing))}; it has {list(points.columns)}."
+        raise ArgumentError(msg)
+    key = "group" if "group" in points else "label"
+    for i, (group, rows) in enumerate(points.groupby(key, sort=False)):
+        _draw_group(ax, rows, str(group), _point_style(first + i), annotate=len(rows) > 1)
+
+
+def _point_style(i: int) -> dict[str, Any]:
+    return {
+        "marker": MARKERS[i % len(MARKERS)],
+        "markeredgecolor": OKABE_ITO[i % len(OKABE_ITO)],
+        "markerfacecolor": "white",
+        "linestyle": "none",
+        "zorder": 20,
+    }
+
+
+def _draw_group(
+    ax: Axes, rows: pd.DataFrame, group: str, style: dict[str, Any], *, annotate: bool
+) -> None:
+    ax.plot(1 - rows["specificity"], rows["sensitivity"], label=plain(group), **style)
+    if not annotate:
+        return
+    for label, sensitivity, specificity in zip(
+        rows["label"], rows["sensitivity"], rows["specificity"], strict=True
+    ):
+        ax.annotate(
+            plain(label),
+            (1 - specificity, sensitivity),
+            textcoords="offset points",
+            xytext=(4, -7),
+            fontsize=6,
+        )
+
+
+def _finish(ax: Axes) -> None:
+    ax.set(
+        xlim=(-0.02, 1.02),
+        ylim=(-0.02, 1.02),
+        xlabel="1 \N{MINUS SIGN} specificity",
+        ylabel="Sensitivity",
+        aspect="equal",
+    )
+    ax.legend(loc="lower right", fontsize=6.5)
