@@ -262,7 +262,7 @@ def _finish_frozen_fold(task: FoldTask, table: NDArray[np.float64]) -> None:
     head = fit_head(table[task.rows], task.labels, task.groups, task.config, seed=seed)
     network = frozen_network(task, head)
     weight = network.head.weight[0].detach().double().numpy()
-    held_out = table[task.held_out_rows] @ weight + float(network.head.bias)
+    held_out = table[task.held_out_rows] @ weight + float(network.head.bias.detach())
     facts = {
         "penalty": head.penalty,
         "inner_loss": [[penalty, loss] for penalty, loss in head.inner_loss.items()],

@@ -87,7 +87,7 @@ def _ensemble_logits(run: Run, prepared: PreparedImages, progress: Progress | No
             report = reporter(progress, "features")
             table = features(networks[0], prepared.views, rows, flip=flip, report=report)
             weight = np.mean([net.head.weight[0].detach().double() for net in networks], axis=0)
-            return table @ weight + np.mean([float(net.head.bias) for net in networks])
+            return table @ weight + np.mean([float(net.head.bias.detach()) for net in networks])
         answers = []
         for fold, network in enumerate(networks):
             answers.append(logits(network, prepared.views, rows, flip=flip))

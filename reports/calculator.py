@@ -133,7 +133,7 @@ def calculator_html(
     """Return the page; arguments as `write_calculator`."""
     _check(fit, nomogram, threshold)
     content = _model_content(fit, nomogram, units or {}, labels or {})
-    content |= {"threshold": threshold, "outcome_label": clean_text(outcome_label)}
+    content |= {"threshold": threshold, "outcome_label": _sentence_case(outcome_label)}
     style = template_text("calculator.css")
     scripts = [template_text(f"calculator_{name}.js") for name in ("model", "page")]
     return (
@@ -141,7 +141,7 @@ def calculator_html(
         .get_template("calculator.html")
         .render(
             title=clean_text(title),
-            outcome_label=clean_text(outcome_label),
+            outcome_label=_sentence_case(outcome_label),
             synthetic=synthetic,
             card=list(_card(fit, model_card or {})),
             style=Markup(style),  # noqa: S704 - our own file
@@ -295,12 +295,21 @@ def _tick(at: float, text: str) -> dict[str, Any]:
 
 
 def _card(fit: Fit, model_card: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Lines about the model: what it is for first, its hash last."""
-    yield "Intended use", INTENDED_USE
-    yield "Developed in", f"{fit.n} patients, {fit.n_event} with the outcome"
-    yield from ((clean_text(name), clean_text(text)) for name, text in model_card.items())
-    yield "Interval", f"{CONF_LEVEL * 100:g}% Wald interval of the predicted mean risk"
-    yield "Model (SHA-256)", model_hash(fit)
+    """Lines about the model: what it is for first, its hash last; the caller's own win."""
+    lines = {
+        "Intended use": INTENDED_USE,
+        "Development": f"{fit.n} patients, {fit.n_event} with the outcome",
+        **model_card,
+        "Interval": f"{CONF_LEVEL * 100:g}% Wald interval of the predicted mean risk",
+        "Model (SHA-256)": model_hash(fit),
+    }
+    yield from ((clean_text(name), clean_text(text)) for name, text in lines.items())
+
+
+def _sentence_case(text: str) -> str:
+    """The text with a capital first letter; the rest keeps its case."""
+    clean = clean_text(text)
+    return clean[:1].upper() + clean[1:]
 
 
 def _inert_json(content: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ from reports.files import sha256_file, write_json
 from reports.study import Study
 from usstats.errors import UsstatsWarning
 
-RECORD = "stage.json"
+RECORDS = "stages"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,21 +63,34 @@ class StageRecord:
     outputs: dict[str, str]
 
     @classmethod
-    def read(cls, folder: Path) -> StageRecord | None:
-        """The record in a stage's folder, if the stage was finished and its files still match."""
-        path = folder / RECORD
+    def read(cls, run_dir: Path, name: str) -> StageRecord | None:
+        """The record of a stage, if it was finished and its files still match."""
+        path = record_path(run_dir, name)
         if not path.is_file():
             return None
         record = cls(**json.loads(path.read_text("utf-8")))
         intact = all(
-            (folder / name).is_file() and sha256_file(folder / name) == digest
-            for name, digest in record.outputs.items()
+            (run_dir / name / file).is_file() and sha256_file(run_dir / name / file) == digest
+            for file, digest in record.outputs.items()
         )
         return record if intact else None
 
-    def write(self, folder: Path) -> None:
+    def write(self, run_dir: Path) -> None:
         """Write the record, after everything else."""
-        write_json(folder / RECORD, vars(self))
+        write_json(record_path(run_dir, self.name), vars(self))
+
+
+def record_path(run_dir: Path, name: str) -> Path:
+    """Where a stage's record lies: beside the stages' folders, not among what they wrote."""
+    return run_dir / RECORDS / f"{name}.json"
+
+
+def read_records(run_dir: Path) -> list[StageRecord]:
+    """The records of all finished stages, by name."""
+    return [
+        StageRecord(**json.loads(path.read_text("utf-8")))
+        for path in sorted((run_dir / RECORDS).glob("*.json"))
+    ]
 
 
 def run_stages(
@@ -106,13 +119,13 @@ def _run_stage(
 ) -> StageRecord:
     folder = study.run_dir / stage.name
     key = _key(study, stage, done)
-    found = StageRecord.read(folder)
+    found = StageRecord.read(study.run_dir, stage.name)
     if found is not None and found.key == key:
         say(f"{stage.title}: unchanged")
         return found
     say(f"{stage.title} ...")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / RECORD).unlink(missing_ok=True)
+    record_path(study.run_dir, stage.name).unlink(missing_ok=True)
     started = time.perf_counter()
     with _recorded_warnings() as warned:
         stage.work(Workspace(study=study, folder=folder, say=say))
@@ -124,7 +137,7 @@ def _run_stage(
         warnings=warned,
         outputs=_outputs(folder),
     )
-    record.write(folder)
+    record.write(study.run_dir)
     for text in warned:
         say(f"  Warning: {text}")
     say(f"{stage.title}: done in {seconds:.0f} s")
@@ -170,4 +183,4 @@ def _outputs(folder: Path) -> dict[str, str]:
 
 
 def _is_scratch(path: Path) -> bool:
-    return path.name == RECORD or any(part in {"cache", ".lock"} for part in path.parts)
+    return any(part in {"cache", ".lock"} for part in path.parts)

@@ -63,8 +63,11 @@ def is_label_column(column: pd.Series[Any]) -> bool:
 
 def check_describes(column: pd.Series[Any], *, declared: bool) -> None:
     """Refuse identifiers, dates and free text as predictors."""
-    name = str(column.name)
-    if pd.api.types.infer_dtype(column, skipna=True) in {"datetime64", "datetime", "date"}:
+    name, kind = str(column.name), pd.api.types.infer_dtype(column, skipna=True)
+    if kind == "mixed" or (kind == "mixed-integer" and not declared):
+        msg = f"`{name}` mixes numbers, text or other kinds of values; give it one kind."
+        raise DesignError(msg)
+    if kind in {"datetime64", "datetime", "date"}:
         msg = f"`{name}` holds dates; turn them into a duration, for example an age in years."
         raise DesignError(msg)
     if name.lower() in (PATIENT_COLUMN, "image_id", "id"):

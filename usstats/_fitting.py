@@ -1,10 +1,9 @@
-"""From a user's call to arrays, and from arrays to a maximum: the steps behind `fit_logistic`."""
+"""From a user's call to arrays: the front door of `fit_logistic`."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,53 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from usstats._check import check_cluster, check_lengths, check_option, check_outcome
 from usstats._columns import check_complete, check_present, missing_counts
+from usstats._prepared import Prepared
 from usstats._rank import check_full_rank
 from usstats.design import DesignSpec, Term, learn_design, read_model
-from usstats.errors import (
-    ArgumentError,
-    DesignError,
-    FitError,
-    MissingDataError,
-    SeparationError,
-    SmallSampleWarning,
-)
-from usstats.newton import NewtonFit, newton_logistic, sandwich
-from usstats.separation import detect_separation
+from usstats.errors import ArgumentError, DesignError, MissingDataError, SmallSampleWarning
 
 Float = np.float64
 Vector = NDArray[Float]
-
-METHODS = ("ml",)
-#: Beyond this linear predictor the data are looked at for separation.
-SUSPICIOUS_LP = 15.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """Checked development data of one fit."""
-
-    spec: DesignSpec
-    X: NDArray[Float] = field(repr=False)
-    y: NDArray[np.int64] = field(repr=False)
-    weights: Vector | None = field(repr=False)
-    cluster: NDArray[np.int64] | None = field(repr=False)
-    n_dropped: int
-    missing: Mapping[str, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Solution:
-    """What an estimator found, on the original scale."""
-
-    params: Vector
-    covariance: NDArray[Float]
-    log_likelihood: float
-    null_log_likelihood: float
-    means: Vector
-    centred_intercept: float
-    n_iter: int
-    penalty: Mapping[str, float] | None = None
-    effective_df: float | None = None
 
 
 def prepare(
@@ -163,58 +122,3 @@ def _checked_weights(weights: NDArray[Any] | None) -> Vector | None:
         )
         raise ArgumentError(msg)
     return values
-
-
-def maximise(
-    prepared: Prepared, *, method: str, penalty: float | Mapping[str, float] | None
-) -> Solution:
-    """Fit by the method asked for."""
-    check_option(method, METHODS, name="method")
-    if penalty is not None:
-        msg = f'method="{method}" takes no `penalty`; use "ridge" or "lasso".'
-        raise ArgumentError(msg)
-    return _maximum_likelihood(prepared)
-
-
-def _maximum_likelihood(data: Prepared) -> Solution:
-    try:
-        fit = newton_logistic(data.X, data.y, data.weights)
-    except FitError:
-        _refuse_separated(data)
-        raise
-    if np.abs(fit.scaling.apply(data.X) @ fit.scaled).max() > SUSPICIOUS_LP:
-        _refuse_separated(data)
-    return solution_of(fit, data)
-
-
-def solution_of(fit: NewtonFit, data: Prepared) -> Solution:
-    """A Newton maximum with the covariance the rows call for."""
-    covariance = (
-        fit.covariance
-        if data.cluster is None
-        else sandwich(fit, data.X, data.y.astype(float), data.weights, data.cluster)
-    )
-    return Solution(
-        params=fit.params,
-        covariance=covariance,
-        log_likelihood=fit.log_likelihood,
-        null_log_likelihood=fit.null_log_likelihood,
-        means=fit.scaling.centre,
-        centred_intercept=float(fit.scaled[0]),
-        n_iter=fit.n_iter,
-    )
-
-
-def _refuse_separated(data: Prepared) -> None:
-    spec = data.spec
-    found = detect_separation(data.X, data.y, names=spec.column_names, groups=spec.blocks)
-    if not found.separated:
-        return
-    names = ", ".join(f"`{name}`" for name in found.variables)
-    msg = (
-        f"{found.kind.capitalize()} separation: {names} separate{'s' * (len(found.variables) == 1)}"
-        f" the outcome in {found.n_separated} of {found.n} rows, so the maximum-likelihood "
-        f'estimate of {", ".join(found.columns)} is infinite. Use method="firth" or '
-        'method="ridge", or merge levels.'
-    )
-    raise SeparationError(msg)

@@ -133,18 +133,26 @@ class Instability:
         curves = net_benefits(Side(special.logit(risks), self.y), at)
         return _long(curves, "threshold_probability", at, "net_benefit")
 
-    def plot(self, ax: Axes | None = None, *, kind: str = "prediction") -> Axes:
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        kind: str = "prediction",
+        thresholds: ArrayLike | None = None,
+    ) -> Axes:
         """Draw one of the instability plots.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
         kind : {"prediction", "mape", "classification", "calibration", "net_benefit"}
+        thresholds : array_like, optional
+            Range of the decision curves.
         """
         from usstats.plots.instability import plot_instability
 
         check_option(kind, KINDS, name="kind")
-        return plot_instability(self, ax, kind=kind)
+        return plot_instability(self, ax, kind=kind, thresholds=thresholds)
 
     def summary(self) -> str:
         """Average MAPE, the least stable patient, and how many classifications are unsure."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,15 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from usstats._fitting import Prepared, maximise, prepare
-from usstats._intervals import check_conf_level, two_sided_p, wald_interval
+from usstats._estimators import PENALISED, check_method, maximise
+from usstats._fit_tables import PROFILED, coefficient_table, with_profile
+from usstats._fitting import prepare
+from usstats._intervals import check_conf_level, wald_interval
+from usstats._prepared import Prepared
 from usstats.contrasts import odds_ratio_table
 from usstats.design import DesignSpec, Term
+from usstats.errors import ArgumentError
+from usstats.firth import ProfileLimits, firth_limits
 from usstats.indices import fit_indices
 from usstats.newton import newton_logistic, newton_logistic_batch
 from usstats.wald import anova_table, variance_inflation
@@ -48,7 +54,12 @@ class LogisticFit:
     n_dropped, missing : int, mapping
         Rows left out by missing="complete_case", and missing values per column.
     log_likelihood, null_log_likelihood : float
-        At the estimate and with the intercept alone, both without any penalty.
+        At the estimate and with the intercept alone; that of a ridge fit is less its penalty, as
+        the deviance of R's `lrm`.
+    penalised_log_likelihood : float or None
+        What a penalised fit maximised.
+    effective_df : float or None
+        Degrees of freedom of the slopes of a penalised fit.
     means : tuple of float
         Column means of the development design (0 for the intercept); `centred_intercept` is the
         linear predictor there. Predictions use both, so that no digits are lost.
@@ -70,6 +81,8 @@ class LogisticFit:
     missing: Mapping[str, int] = field(default_factory=dict)
     penalty: Mapping[str, float] | None = None
     effective_df: float | None = None
+    penalised_log_likelihood: float | None = None
+    stored_limits: ProfileLimits | None = None
     stored_indices: Mapping[str, float] | None = None
     development: Prepared | None = None
 
@@ -111,31 +124,44 @@ class LogisticFit:
         )
 
     def frame(self, *, conf_level: float = 0.95) -> pd.DataFrame:
-        """One row per coefficient: estimate (log odds), Wald interval, z and p."""
-        level = check_conf_level(conf_level)
-        estimate = self.params.to_numpy(dtype=float)
-        std_error = np.sqrt(np.diag(self.covariance.to_numpy(dtype=float)))
-        low, high = wald_interval(estimate, std_error, level)
-        frame = pd.DataFrame(
-            {
-                "term": self.params.index,
-                "estimate": estimate,
-                "std_error": std_error,
-                "conf_low": low,
-                "conf_high": high,
-                "conf_level": level,
-                "statistic": estimate / std_error,
-                "p_value": two_sided_p(estimate / std_error),
-                "method": self.method_in_words,
-                "n": self.n,
-                "n_event": self.n_event,
-            }
-        )
-        return frame if self.n_cluster is None else frame.assign(n_cluster=self.n_cluster)
+        """One row per coefficient: estimate (log odds), interval, test and p.
+
+        Wald z, except for Firth's method: profile limits and the chi-square of the penalised
+        likelihood ratio, with its df. A lasso fit has no standard errors.
+
+        Raises
+        ------
+        ArgumentError
+            Profile limits at another level of a model read from a file.
+        """
+        return coefficient_table(self, check_conf_level(conf_level))
+
+    def profile_limits(self, conf_level: float = 0.95) -> ProfileLimits | None:
+        """Profile limits of a Firth or FLIC fit; None for other methods."""
+        if self.method not in PROFILED:
+            return None
+        known = self.limits
+        if known is None or known.conf_level == conf_level:
+            return known
+        if self.development is None:
+            msg = "Profile limits at another level need the data; this model was read from a file."
+            raise ArgumentError(msg)
+        return firth_limits(self.development, conf_level=conf_level)
+
+    @cached_property
+    def limits(self) -> ProfileLimits | None:
+        """The 95 % profile limits of a Firth or FLIC fit, computed once; None for others."""
+        if self.method not in PROFILED:
+            return None
+        if self.stored_limits is not None or self.development is None:
+            return self.stored_limits
+        return firth_limits(self.development)
 
     @property
     def method_in_words(self) -> str:
-        """The estimator, and the sandwich where rows are clustered."""
+        """The estimator, and how the covariance was obtained where that is special."""
+        if self.method == "lasso":
+            return "lasso, no standard errors"
         return self.method if self.n_cluster is None else f"{self.method}, sandwich by cluster"
 
     def anova(self) -> pd.DataFrame:
@@ -143,10 +169,14 @@ class LogisticFit:
         return anova_table(self.spec, self.params, self.covariance)
 
     def odds_ratios(self, per: str = "unit", *, conf_level: float = 0.95) -> pd.DataFrame:
-        """Odds ratios per unit or per interquartile range; see `odds_ratio_table`."""
-        return odds_ratio_table(
+        """Odds ratios per unit or per interquartile range; see `odds_ratio_table`.
+
+        Contrasts of one coefficient of a Firth fit have profile limits; the others Wald limits.
+        """
+        table = odds_ratio_table(
             self.spec, self.params, self.covariance, per=per, conf_level=conf_level
         )
+        return with_profile(self, table, per) if self.method in PROFILED else table
 
     def vif(self) -> pd.Series[float]:
         """Variance inflation per coefficient, as `rms::vif`."""
@@ -225,13 +255,17 @@ def fit_logistic(
         Development data; the outcome is 0/1 or bool.
     outcome, terms : str, list of Term or dict
         Instead of a formula, where names hold spaces or units.
-    method : {"ml"}
-        Estimator.
+    method : {"ml", "firth", "flic", "flac", "ridge", "lasso"}
+        "firth": Jeffreys' penalty, finite under separation, with profile limits; "flic" and
+        "flac" correct its intercept for prediction. "ridge": rms's quadratic penalty. "lasso":
+        glmnet's L1 penalty, without standard errors.
     penalty : float or mapping, optional
-        Strength of a penalised method.
+        "ridge": a factor, or factors for simple, nonlinear, interaction and
+        nonlinear.interaction columns; by default that with the largest corrected AIC. "lasso":
+        glmnet's lambda, to be chosen with `lasso_path`.
     cluster : str or array_like, shape (n,), optional
-        Column or labels of patients with several rows; the covariance is then the Huber-White
-        sandwich over patients, without a small-sample factor (R's `robcov`).
+        Column or labels of patients with several rows; the covariance of "ml" and "ridge" is then
+        the Huber-White sandwich over patients, without a small-sample factor (R's `robcov`).
     weights : str or array_like, shape (n,), optional
         Positive case weights.
     missing : {"error", "complete_case"}
@@ -259,7 +293,8 @@ def fit_logistic(
 
     Notes
     -----
-    Newton's method with internal scaling; the same numbers as R's `rms::lrm(eps = 1e-11)`.
+    Newton's method with internal scaling; the same numbers as R's `rms::lrm(eps = 1e-11)`. Firth:
+    Heinze and Schemper (2002), R's `logistf`; FLIC and FLAC: Puhr et al. (2017).
 
     Examples
     --------
@@ -267,6 +302,7 @@ def fit_logistic(
     >>> fit_logistic("y ~ x", data).params.round(3).to_dict()
     {'Intercept': -3.035, 'x': 1.214}
     """
+    check_method(method)
     prepared = prepare(
         formula,
         data,
@@ -275,7 +311,7 @@ def fit_logistic(
         cluster=cluster,
         weights=weights,
         missing=missing,
-        penalised=method not in ("ml", "firth"),
+        penalised=PENALISED[method],
     )
     solution = maximise(prepared, method=method, penalty=penalty)
     names = list(prepared.spec.column_names)
@@ -286,6 +322,7 @@ def fit_logistic(
         method=method,
         penalty=solution.penalty,
         effective_df=solution.effective_df,
+        penalised_log_likelihood=solution.penalised_log_likelihood,
         n=len(prepared.y),
         n_event=int(prepared.y.sum()),
         n_cluster=None if prepared.cluster is None else int(prepared.cluster.max()) + 1,

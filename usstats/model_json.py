@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from usstats._files import write_text
 from usstats.design import DesignSpec
 from usstats.errors import SchemaError, UsstatsError
+from usstats.firth import ProfileLimits
 from usstats.logistic import LogisticFit
 
 SCHEMA = "usstats.logistic"
@@ -60,6 +61,14 @@ class _SpecFile(_Strict):
     ranges: dict[str, _RangeFile]
 
 
+class _LimitsFile(_Strict):
+    conf_level: float
+    low: list[float | None]
+    high: list[float | None]
+    statistic: list[float]
+    p_value: list[float]
+
+
 class _FitFile(_Strict):
     """Everything a model file holds."""
 
@@ -78,10 +87,12 @@ class _FitFile(_Strict):
     null_log_likelihood: float
     spec: _SpecFile
     params: dict[str, float]
-    covariance: list[list[float]]
+    covariance: list[list[float]] | None
     means: list[float]
     centred_intercept: float
     indices: dict[str, float | None]
+    penalised_log_likelihood: float | None = None
+    limits: _LimitsFile | None = None
     sha256: str
 
 
@@ -96,6 +107,7 @@ def fit_content(fit: LogisticFit) -> dict[str, Any]:
     """The model as plain values, without its digest."""
     scalars = ("method", "effective_df", "n", "n_event", "n_cluster", "n_dropped", "n_iter")
     indices = {name: float(value) for name, value in fit.indices().items()}
+    no_errors = bool(fit.covariance.isna().to_numpy().all())
     return {
         "schema_name": SCHEMA,
         "schema_version": SCHEMA_VERSION,
@@ -106,11 +118,35 @@ def fit_content(fit: LogisticFit) -> dict[str, Any]:
         "null_log_likelihood": fit.null_log_likelihood,
         "spec": fit.spec.to_dict(),
         "params": {name: float(value) for name, value in fit.params.items()},
-        "covariance": fit.covariance.to_numpy(dtype=float).tolist(),
+        "covariance": None if no_errors else fit.covariance.to_numpy(dtype=float).tolist(),
         "means": list(fit.means),
         "centred_intercept": fit.centred_intercept,
         "indices": {k: v if np.isfinite(v) else None for k, v in indices.items()},
+        "penalised_log_likelihood": fit.penalised_log_likelihood,
+        "limits": _limits_content(fit.limits),
     }
+
+
+def _limits_content(limits: ProfileLimits | None) -> dict[str, Any] | None:
+    """Profile limits; infinite ones as null."""
+    if limits is None:
+        return None
+    row = {name: list(getattr(limits, name)) for name in ("low", "high", "statistic", "p_value")}
+    for name in ("low", "high"):
+        row[name] = [v if np.isfinite(v) else None for v in row[name]]
+    return {"conf_level": limits.conf_level, **row}
+
+
+def _limits(stored: _LimitsFile | None) -> ProfileLimits | None:
+    if stored is None:
+        return None
+    return ProfileLimits(
+        conf_level=stored.conf_level,
+        low=tuple(-np.inf if v is None else v for v in stored.low),
+        high=tuple(np.inf if v is None else v for v in stored.high),
+        statistic=tuple(stored.statistic),
+        p_value=tuple(stored.p_value),
+    )
 
 
 def content_digest(content: Mapping[str, Any]) -> str:
@@ -205,24 +241,32 @@ def _check_agreement(checked: _FitFile, spec: DesignSpec, path: str | Path) -> N
         wrong = next((n for n in names if n not in found), None)
         why = f"`{wrong}` is missing" if wrong else f"the order must be that of the terms, {names}"
         raise file_fault(path, "$.params", why)
+    if len(checked.means) != len(names):
+        raise file_fault(path, "$.means", f"must hold {len(names)} numbers")
     V = checked.covariance
+    if V is None:
+        return
     if len(V) != len(names) or any(len(row) != len(names) for row in V):
         raise file_fault(path, "$.covariance", f"must be {len(names)} x {len(names)}")
     if not np.allclose(V, np.transpose(V)) or (np.diag(V) <= 0).any():
         raise file_fault(path, "$.covariance", "is not a covariance matrix")
-    if len(checked.means) != len(names):
-        raise file_fault(path, "$.means", f"must hold {len(names)} numbers")
 
 
 def _fit(checked: _FitFile, spec: DesignSpec) -> LogisticFit:
-    names = list(spec.column_names)
+    names, V = list(spec.column_names), checked.covariance
     row = checked.model_dump()
     same = ("method", "penalty", "effective_df", "n", "n_event", "n_cluster", "n_dropped")
     also = ("missing", "n_iter", "log_likelihood", "null_log_likelihood", "centred_intercept")
     indices = {k: np.nan if v is None else v for k, v in checked.indices.items()}
     return LogisticFit(
         params=pd.Series(checked.params, name="estimate")[names],
-        covariance=pd.DataFrame(checked.covariance, index=names, columns=names),
+        covariance=pd.DataFrame(
+            np.full((len(names), len(names)), np.nan) if V is None else V,
+            index=names,
+            columns=names,
+        ),
+        stored_limits=_limits(checked.limits),
+        penalised_log_likelihood=checked.penalised_log_likelihood,
         spec=spec,
         means=tuple(checked.means),
         stored_indices=indices,

@@ -7,7 +7,7 @@ decides whether the information matrix can be inverted.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,13 +22,16 @@ Codes = NDArray[np.int64]
 
 #: The last step must gain less than this in log-likelihood (Newton's decrement, squared).
 DECREMENT = 1e-13
-MAX_ITERATIONS = 60
+#: Along a separated direction each step gains about one unit; such a climb does not end in time.
+MAX_ITERATIONS = BATCH_ITERATIONS = 25
 HALVINGS = 40
 #: Rows of a single fit in the cache at a time; few enough that BLAS starts no threads for them.
 ROWS_AT_A_TIME = 4_096
 #: Values (resamples x rows) of a batch held at a time.
 BATCH_VALUES = 1_000_000
-BATCH_ITERATIONS = 25
+#: From this many rows on, a fit of every so many-th row is the start.
+MANY_ROWS = 100_000
+PILOT_STEP = 16
 #: A resample whose columns are closer to dependent than this is given up.
 SMALLEST_EIGENVALUE = 1e-10
 
@@ -126,14 +129,30 @@ def newton_logistic(
     array([-3.03..., 1.21...])
     """
     rows = _Rows.of(X, y, weights, offset, penalty)
+    beta, information, n_iter = _climb(rows, _start(rows), max_iter)
+    return rows.finish(beta, n_iter, information)
+
+
+def _start(rows: _Rows) -> Vector:
+    """The intercept of the event rate; for many rows the fit of a systematic sample of them."""
     beta = rows.start()
+    if len(rows.y) < MANY_ROWS:
+        return beta
+    try:
+        return _climb(rows.every(PILOT_STEP), beta, MAX_ITERATIONS)[0]
+    except FitError:
+        return beta
+
+
+def _climb(rows: _Rows, beta: Vector, max_iter: int) -> tuple[Vector, Matrix, int]:
+    """Newton steps until the last gains nothing: estimate, information, number of steps."""
     value, gradient, information = rows.derivatives(beta)
     for iteration in range(1, max_iter + 1):
         step = _newton_step(information + rows.penalty, gradient)
         decrement = float(gradient @ step)
         beta, value, gradient, information = _ascend(rows, beta, step, value)
         if decrement < DECREMENT:
-            return rows.finish(beta, iteration, information)
+            return beta, information, iteration
     msg = (
         f"The likelihood was not maximised in {max_iter} Newton steps (last gain "
         f"{decrement:.1e}). Look for separation with `detect_separation`, or penalise."
@@ -202,6 +221,17 @@ class _Rows:
             beta[self.scaling.intercept] = special.logit(share)
         return beta
 
+    def every(self, step: int) -> _Rows:
+        """A systematic sample of the rows, in the same scale, with its share of the penalty."""
+        return replace(
+            self,
+            Z=self.Z[::step],
+            y=self.y[::step],
+            weights=None if self.weights is None else self.weights[::step],
+            offset=None if self.offset is None else self.offset[::step],
+            penalty=self.penalty / step,
+        )
+
     def pieces(self) -> Iterator[tuple[Matrix, Vector, Vector | None, Vector | None]]:
         for start in range(0, len(self.y), ROWS_AT_A_TIME):
             part = slice(start, start + ROWS_AT_A_TIME)
@@ -236,7 +266,7 @@ class _Rows:
             covariance=_symmetric(jacobian @ inverse @ jacobian.T),
             information=_symmetric(back.T @ information @ back),
             log_likelihood=self.derivatives(beta)[0] + pull,
-            null_log_likelihood=_null_log_likelihood(self.y, self.weights, self.offset),
+            null_log_likelihood=null_log_likelihood(self.y, self.weights),
             scaling=self.scaling,
             scaled=beta,
             scaled_covariance=inverse,
@@ -263,8 +293,8 @@ def _row_terms(lp: Vector, y: Vector, w: Vector | None) -> tuple[float, Vector, 
     return float(w @ log_terms), w * residual, w * variance
 
 
-def _null_log_likelihood(y: Vector, weights: Vector | None, offset: Vector | None) -> float:
-    """With the intercept alone; an offset, where there is one, is left out as in R's lrm."""
+def null_log_likelihood(y: Vector, weights: Vector | None) -> float:
+    """Log-likelihood with the intercept alone, without any offset."""
     w = np.ones_like(y) if weights is None else weights
     share = float(np.average(y, weights=w))
     return float(w.sum() * -(special.entr(share) + special.entr(1 - share)))
@@ -276,7 +306,7 @@ def scale_columns(X: Matrix, weights: Vector | None = None) -> Scaling:
     constant = [int(j) for j in ones if (X[:, j] == 1.0).all()]
     intercept = constant[0] if constant else None
     centre = np.average(X, axis=0, weights=weights) if constant else np.zeros_like(first)
-    spread = np.sqrt(_mean_squares(X, centre))
+    spread = np.sqrt(_mean_squares(X, centre, weights))
     if intercept is not None:
         centre[intercept] = 0.0
         spread[intercept] = 1.0
@@ -284,11 +314,13 @@ def scale_columns(X: Matrix, weights: Vector | None = None) -> Scaling:
     return Scaling(centre=centre, spread=spread, intercept=intercept)
 
 
-def _mean_squares(X: Matrix, centre: Vector) -> Vector:
+def _mean_squares(X: Matrix, centre: Vector, weights: Vector | None) -> Vector:
+    w = np.ones(len(X)) if weights is None else weights
     total = np.zeros_like(centre)
     for start in range(0, len(X), ROWS_AT_A_TIME):
-        total += ((X[start : start + ROWS_AT_A_TIME] - centre) ** 2).sum(axis=0)
-    return np.asarray(total / len(X))
+        part = slice(start, start + ROWS_AT_A_TIME)
+        total += w[part] @ (X[part] - centre) ** 2
+    return np.asarray(total / w.sum())
 
 
 def sandwich(
@@ -308,7 +340,7 @@ def newton_logistic_batch(
     y: ArrayLike,
     counts: ArrayLike,
     *,
-    max_iter: int = BATCH_ITERATIONS,
+    max_iter: int = MAX_ITERATIONS,
 ) -> tuple[Matrix, NDArray[np.bool_]]:
     """Refit the model in many resamples at once.
 
@@ -425,9 +457,7 @@ class _Batch:
         for b in solvable[~converged[solvable]]:
             drawn = counts[b] > 0
             try:
-                fit = newton_logistic(
-                    self.z[drawn], self.y[drawn], counts[b][drawn], max_iter=BATCH_ITERATIONS
-                )
+                fit = newton_logistic(self.z[drawn], self.y[drawn], counts[b][drawn])
             except FitError:
                 continue
             beta[b], converged[b] = fit.params, True

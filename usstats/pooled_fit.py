@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from scipy import special
 
 from usstats._check import Float
+from usstats._shared_design import check_same_design, learn_from_observed
 from usstats.contrasts import contrast_row, contrasts_of, odds_ratio_table
-from usstats.design import DesignSpec, learn_design, read_model
-from usstats.errors import ArgumentError, DesignError, PairingError
+from usstats.design import DesignSpec, read_model
+from usstats.errors import ArgumentError, PairingError
 from usstats.imputing import Imputations
 from usstats.logistic import LogisticFit, fit_logistic
 from usstats.pooling import PooledEstimates, pool_estimates
@@ -327,29 +328,6 @@ def check_outcome_imputed_with(imputations: Imputations, outcome: str) -> None:
         raise ArgumentError(msg)
 
 
-def learn_from_observed(outcome: str, terms: Sequence[Term], data: pd.DataFrame) -> DesignSpec:
-    """Learn knots, levels and ranges of each variable from its observed values.
-
-    Examples
-    --------
-    >>> df = pd.DataFrame({"x": [1.0, None, 3.0, 4.0], "s": ["a", "b", None, "a"]})
-    >>> learn_from_observed(*read_model("y ~ x + s", None, None), df).column_names
-    ('Intercept', 'x', 's=b')
-    """
-    mains = [term for term in terms if term.type != "interaction"]
-    products = tuple(term for term in terms if term.type == "interaction")
-    absent = [term.name for term in mains if term.name not in data.columns]
-    if absent:
-        msg = f"These columns are not in the table: {absent}."
-        raise DesignError(msg)
-    specs = [learn_design(outcome, [term], data[[term.name]].dropna()) for term in mains]
-    return DesignSpec(
-        outcome=outcome,
-        terms=(*(spec.terms[0] for spec in specs), *products),
-        ranges={name: known for spec in specs for name, known in spec.ranges.items()},
-    )
-
-
 def _check_fits(fits: tuple[LogisticFit, ...]) -> None:
     strange = [type(fit).__name__ for fit in fits if not isinstance(fit, LogisticFit)]
     if strange or len(fits) < 2:
@@ -363,25 +341,7 @@ def _check_fits(fits: tuple[LogisticFit, ...]) -> None:
         raise PairingError(msg)
     first = fits[0].spec
     for i, fit in enumerate(fits[1:], start=1):
-        _check_same_design(first, fit.spec, i)
-
-
-def _check_same_design(first: DesignSpec, other: DesignSpec, i: int) -> None:
-    pairs = zip(first.terms, other.terms, strict=False)
-    differing = [(a, b) for a, b in pairs if a != b]
-    if not differing and len(first.terms) == len(other.terms):
-        return
-    what = "the number of terms differs"
-    if differing:
-        a, b = differing[0]
-        what = f"{a.name!r} has knots {a.knots} and {b.knots}"
-        if a.knots == b.knots:
-            what = f"{a.name!r} has levels {a.levels} and {b.levels}"
-    msg = (
-        f"`fits` 0 and {i} have different designs: {what}. Use `fit_imputed`, which learns the "
-        "design once, or fit every copy with the same DesignSpec."
-    )
-    raise DesignError(msg)
+        check_same_design(first, fit.spec, i)
 
 
 def _carrier(fits: tuple[LogisticFit, ...], pooled: PooledEstimates) -> LogisticFit:

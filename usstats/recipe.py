@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,12 @@ from usstats._check import Float, check_option
 from usstats._imputation_columns import Method
 from usstats._plans import Plan
 from usstats._refits import Refit
+from usstats._shared_design import learn_from_observed
 from usstats.design import DesignSpec, read_model
 from usstats.errors import ArgumentError, UsstatsError, UsstatsWarning
 from usstats.imputing import Imputations, impute
 from usstats.logistic import fit_logistic
 from usstats.newton import BATCH_ITERATIONS, newton_logistic
-from usstats.pooled_fit import learn_from_observed
 from usstats.terms import Term, as_terms
 from usstats.thresholds import Threshold, choose_threshold
 
@@ -225,17 +226,29 @@ class Kitchen:
             except (UsstatsError, np.linalg.LinAlgError):
                 return None
 
+    def _original_designs(self, spec: DesignSpec) -> list[Array]:
+        return self._kept_designs if spec is self.spec else _designs(spec, self.originals)
+
+    @cached_property
+    def _kept_designs(self) -> list[Array]:
+        """The original copies in the design that every replicate keeps."""
+        return [] if self.spec is None else _designs(self.spec, self.originals)
+
     def _refit(self, rows: pd.DataFrame, seed: int | None) -> Refit:
         copies = list(self.recipe.complete(rows, seed))
         spec = self.spec or _learn(self.recipe, rows, copies)
-        designs = [spec.matrix(copy) for copy in copies]
+        designs = _designs(spec, copies)
         fits = [_fit(self.recipe, spec, *pair) for pair in zip(designs, copies, strict=True)]
         params = np.mean(fits, axis=0)
         return Refit(
             training=np.array([X @ params for X in designs]),
-            test=np.array([spec.matrix(copy) @ params for copy in self.originals]),
+            test=np.array([X @ params for X in self._original_designs(spec)]),
             terms=tuple(term.name for term in spec.terms),
         )
+
+
+def _designs(spec: DesignSpec, copies: Sequence[pd.DataFrame]) -> list[Array]:
+    return [spec.matrix(copy) for copy in copies]
 
 
 def _imputation_seed(seed: int | None, i: int) -> int | None:

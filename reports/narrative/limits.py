@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from reports.evidence import Evidence
 from reports.narrative.methods import said
 from reports.narrative.results import external_model
-from reports.pipeline import RECORD
+from reports.pipeline import read_records
 from reports.report import Bullets, Section
 from reports.study import Study
 from reports.text import Paragraph, Value, paragraph
@@ -86,7 +86,6 @@ def _of_import(study: Study) -> Iterator[Paragraph]:
 
 def _of_warnings(study: Study) -> Iterator[Paragraph]:
     """What the stages warned of, in their own words."""
-    for path in sorted(study.run_dir.glob(f"*/{RECORD}")):
-        record = json.loads(path.read_text("utf-8"))
-        for text in record["warnings"]:
-            yield Paragraph((Value(f"{record['name']}/{RECORD}:warnings", text),))
+    for record in read_records(study.run_dir):
+        for text in record.warnings:
+            yield Paragraph((Value(f"stages/{record.name}.json:warnings", text),))

@@ -112,7 +112,23 @@ def _network(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[B
             patients=evidence.count("compare/discrimination", "n_cluster", **where),
         )
     if "cam" in exhibits.figures:
+        yield from _overlap(evidence)
         yield exhibits.figure("cam")
+
+
+def _overlap(evidence: Evidence) -> Iterator[Block]:
+    """How much of the maps lies inside the masks, against what chance would give."""
+    overlap = evidence.table("explain/overlap").dropna(subset="energy_in_mask")
+    if overlap.empty:
+        return
+    energy, chance = overlap["energy_in_mask"].median(), overlap["chance"].median()
+    yield paragraph(
+        "Over {n} images with a mask, a median share of {energy} of the Grad-CAM evidence lay "
+        "inside the mask, which covers {chance} of the picture.",
+        n=evidence.fact("explain/overlap.csv", len(overlap)),
+        energy=evidence.fact("explain/overlap.csv.energy_in_mask", energy, 2),
+        chance=evidence.fact("explain/overlap.csv.chance", chance, 2),
+    )
 
 
 def _model(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[Block]:
@@ -130,6 +146,7 @@ def _model(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[Blo
             sensitivity=evidence.number(f"validate/{name}", "corrected", 2, measure="sensitivity"),
             specificity=evidence.number(f"validate/{name}", "corrected", 2, measure="specificity"),
         )
+    yield exhibits.table("accuracy")
 
 
 def _validation(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[Block]:
@@ -176,10 +193,10 @@ def _comparison(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterato
         )
     yield exhibits.table("nested")
     yield exhibits.figure("roc")
-    yield from _comparator(study, evidence)
+    yield from _comparator(study, evidence, exhibits)
 
 
-def _comparator(study: Study, evidence: Evidence) -> Iterator[Block]:
+def _comparator(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[Block]:
     comparator = study.config.comparator
     if comparator is None:
         return
@@ -198,6 +215,7 @@ def _comparator(study: Study, evidence: Evidence) -> Iterator[Block]:
         ),
         n=evidence.fact("compare/comparator.csv.n", int(row["n"])),
     )
+    yield exhibits.table("comparator")
 
 
 def _decision(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[Block]:

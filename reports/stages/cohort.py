@@ -13,6 +13,8 @@ from usstats.describe import describe
 
 #: Columns that say who a patient is or how he ended, never how he looked.
 BOOKKEEPING = ("patient_id", "cohort", "centre", "event")
+#: Absolute skewness from which a covariate is described by its quartiles.
+SKEWED = 1.0
 
 
 def check(work: Workspace) -> None:
@@ -31,15 +33,25 @@ def cohort(work: Workspace) -> None:
     by = study.config.outcome.column
     write_csv(
         work.folder / "development.csv",
-        describe(development, by=by, variables=variables).frame(),
+        describe(
+            development, by=by, variables=variables, nonnormal=skewed(development, variables)
+        ).frame(),
     )
     with_values = _cohorts_with_covariates(study, variables)
     if len(with_values) > 1:
         both = study.cohort(*with_values)
         write_csv(
             work.folder / "cohorts.csv",
-            describe(both, by="cohort", variables=[*variables, by]).frame(),
+            describe(
+                both, by="cohort", variables=[*variables, by], nonnormal=skewed(both, variables)
+            ).frame(),
         )
+
+
+def skewed(patients: pd.DataFrame, variables: list[str]) -> list[str]:
+    """Numeric covariates a mean would misdescribe: medians and quartiles serve them better."""
+    numbers = patients[variables].select_dtypes("number")
+    return list(numbers.columns[numbers.skew().abs() > SKEWED])
 
 
 def covariates(study: Study) -> list[str]:

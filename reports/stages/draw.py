@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from reports.files import write_json
 from reports.narrative.captions import DOUBLE
 from reports.panels import cam_panel, flow_diagram, forest_plot
 from reports.pipeline import Workspace
-from reports.stages.model import read_fit, read_patients
+from reports.stages.model import frozen_threshold, read_fit, read_patients
 from reports.stages.saved import SavedCalibration, SavedInstability, SavedRoc, SavedTable
 from reports.study import Study
 from usstats.nomogram import build_nomogram
@@ -72,11 +71,10 @@ def draw_nomogram(work: Workspace) -> Figure:
     """The nomogram over where the development patients lie."""
     study = work.study
     nomogram = build_nomogram(read_fit(work, study.config.nomogram.name))
-    threshold = json.loads((work.of("fit") / "threshold.json").read_text("utf-8"))
     ax = plot_nomogram(
         nomogram,
         labels={**term_labels(study), "event": study.config.outcome.label},
-        cutoff=threshold["value"],
+        cutoff=frozen_threshold(work),
         density=read_patients(work, "development").dropna(subset=study.variables),
         width_mm=DOUBLE,
     )

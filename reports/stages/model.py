@@ -186,3 +186,8 @@ def read_fit(work: Workspace, name: str) -> Fit:
     path = work.of("fit") / f"{name}.json"
     pooled = json.loads((work.of("fit") / "facts.json").read_text("utf-8"))["imputed"]
     return PooledFit.from_json(path) if pooled else LogisticFit.from_json(path)
+
+
+def frozen_threshold(work: Workspace) -> float:
+    """The cut-off `fit` chose in development."""
+    return float(json.loads((work.of("fit") / "threshold.json").read_text("utf-8"))["value"])

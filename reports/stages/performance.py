@@ -12,6 +12,7 @@ from reports.stages.model import (
     complete,
     complete_external,
     copies_of,
+    frozen_threshold,
     mean_risk,
     predictions_path,
     read_fit,
@@ -132,7 +133,7 @@ def _comparator(study: Study, work: Workspace) -> pd.DataFrame:
     area = auc(y, rank)
     rows = [
         {
-            "term": f"{level} or higher",
+            "term": f"\N{GREATER-THAN OR EQUAL TO} {level}",
             **_operating_point(y, rank >= cut),
             "auc": area.estimate,
             "auc_low": area.conf_low,
@@ -173,10 +174,18 @@ def external(work: Workspace) -> None:
             )
             write_csv(work.folder / f"{cohort}_{name}.csv", result.frame())
             label = f"{cohort}_{name}"
-            write_csv(work.folder / f"{label}_decision.csv", result.net_benefit.frame())
+            curve = result.net_benefit.frame().replace({"model": {"model": name}})
+            write_csv(work.folder / f"{label}_decision.csv", curve)
             save_calibration(work.folder, label, result.calibration)
             roc = roc_curve(patients["event"], risk, band="bootstrap", seed=study.config.seed)
             save_roc(work.folder, label, roc)
+        if study.config.nomogram.name in risks:
+            accuracy = diagnostic_accuracy(
+                patients["event"],
+                risks[study.config.nomogram.name],
+                threshold=frozen_threshold(work),
+            )
+            write_csv(work.folder / f"{cohort}_accuracy.csv", accuracy.frame())
 
 
 def _external_risks(

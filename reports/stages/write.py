@@ -22,16 +22,16 @@ from reports.narrative import (
 from reports.narrative.captions import CAPTIONS, external_caption
 from reports.narrative.exhibits import Exhibits
 from reports.narrative.results import external_model
-from reports.pipeline import RECORD, Workspace
+from reports.pipeline import Workspace, read_records
 from reports.report import ReportContent, ReportFigure, render_report
 from reports.stages.draw import PRESET, term_labels
-from reports.stages.model import read_fit
+from reports.stages.model import frozen_threshold, read_fit
 from reports.study import STUDY_FILE
 from reports.tables import (
     Table,
     accuracy_table,
-    calibration_table,
     decision_table,
+    external_table,
     flow_table,
     model_table,
     odds_ratio_table,
@@ -39,6 +39,7 @@ from reports.tables import (
     table_one,
     write_table,
 )
+from reports.tables.comparator import comparator_table
 from reports.tables.comparison import nested_table, truth_table
 from reports.text import Value
 from usstats.nomogram import build_nomogram
@@ -103,15 +104,15 @@ def manuscript_tables(work: Workspace, evidence: Evidence) -> Iterator[Table]:
         preset=NUMBERS,
     )
     yield nested_table(evidence.table("compare/nested"), preset=NUMBERS)
+    comparator = study.config.comparator
+    if comparator is not None:
+        yield comparator_table(
+            evidence.table("compare/comparator"), label=comparator.label, preset=NUMBERS
+        )
     yield accuracy_table(_accuracy_frames(work, evidence), preset=NUMBERS)
     yield _net_benefit(work, evidence)
     if study.config.cohorts.external:
-        yield calibration_table(
-            _external_frames(work, evidence),
-            title="Performance in external cohorts",
-            table_id="external",
-            preset=NUMBERS,
-        )
+        yield external_table(_external_frames(work, evidence), preset=NUMBERS)
     if evidence.has("truth/truth"):
         yield truth_table(evidence.table("truth/truth"), preset=NUMBERS)
 
@@ -160,8 +161,6 @@ def copy_figures(work: Workspace) -> Mapping[str, ReportFigure]:
     target.mkdir(exist_ok=True)
     figures = {}
     for path in sorted(work.of("draw").iterdir()):
-        if path.name == RECORD:
-            continue
         shutil.copyfile(path, target / path.name)
         if path.suffix == ".svg" or (path.stem == "cam" and path.suffix == ".png"):
             figures[path.stem] = _report_figure(path)
@@ -197,7 +196,7 @@ def calculator(work: Workspace, evidence: Evidence) -> None:
         outcome_label=study.config.outcome.label,
         units={name: study.unit(name) for name in study.variables},
         labels={name: study.bare_label(name) for name in study.variables},
-        threshold=evidence.json("fit/threshold")["value"],
+        threshold=frozen_threshold(work),
         model_card=model_card(work, evidence),
         synthetic=study.config.synthetic,
     )
@@ -228,5 +227,5 @@ def manifest(work: Workspace) -> None:
         inputs=inputs,
         root=study.root,
         seeds={"study": study.config.seed},
-        details={"stages": sorted(path.parent.name for path in study.run_dir.glob(f"*/{RECORD}"))},
+        details={"stages": [record.name for record in read_records(study.run_dir)]},
     ).write(work.folder)

@@ -9,6 +9,7 @@ from reports.tables.validation import (
     calibration_table,
     centre_table,
     decision_table,
+    external_table,
     performance_table,
 )
 from reports.tables.word import docx_bytes
@@ -23,6 +24,7 @@ __all__ = [
     "decision_table",
     "docx_bytes",
     "equation_text",
+    "external_table",
     "flow_table",
     "footnote_mark",
     "model_table",

@@ -26,6 +26,7 @@ __all__ = [
     "calibration_table",
     "centre_table",
     "decision_table",
+    "external_table",
     "performance_table",
 ]
 
@@ -135,6 +136,25 @@ def calibration_table(
     preset : str or NumberPreset
     """
     return _side_by_side(frames, _CALIBRATION, title, table_id, number_preset(preset))
+
+
+def external_table(
+    frames: Mapping[str, pd.DataFrame],
+    *,
+    title: str = "Performance in external cohorts",
+    table_id: str = "external",
+    preset: Preset = "ama",
+) -> Table:
+    """Discrimination and calibration together, one column a cohort.
+
+    Parameters
+    ----------
+    frames : mapping of cohort to DataFrame
+        Frames of `evaluate`.
+    title, table_id : str
+    preset : str or NumberPreset
+    """
+    return _side_by_side(frames, _PERFORMANCE, title, table_id, number_preset(preset))
 
 
 def centre_table(

@@ -12,12 +12,13 @@ from docx.enum.table import WD_TABLE_ALIGNMENT
 from docx.enum.text import WD_ALIGN_PARAGRAPH, WD_TAB_ALIGNMENT
 from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
-from docx.shared import Pt
+from docx.shared import Emu, Mm, Pt
 
 from reports.tables.table import Table
 
 if TYPE_CHECKING:
     from docx.document import Document as DocumentObject
+    from docx.table import Table as WordTable
     from docx.table import _Cell, _Row
     from docx.text.paragraph import Paragraph
 
@@ -25,7 +26,8 @@ __all__ = ["LANDSCAPE_ABOVE", "docx_bytes"]
 
 #: A table with more columns than this gets a landscape page.
 LANDSCAPE_ABOVE = 7
-FONT, BODY_PT, NOTE_PT, INDENT_PT, CHARACTER_PT = "Arial", 9, 8, 10, 4.9
+FONT, BODY_PT, NOTE_PT, INDENT_PT, CHARACTER_PT, ROW_PT = "Arial", 9, 8, 10, 4.9, 2
+MARGIN_MM, LONGEST_COLUMN = 20, 40
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -67,6 +69,7 @@ def _set_page(document: DocumentObject, *, landscape: bool) -> None:
     short, long = sorted((section.page_width, section.page_height))
     section.orientation = WD_ORIENT.LANDSCAPE if landscape else WD_ORIENT.PORTRAIT
     section.page_width, section.page_height = (long, short) if landscape else (short, long)
+    section.left_margin = section.right_margin = Mm(MARGIN_MM)
 
 
 def _add_table(document: DocumentObject, table: Table) -> None:
@@ -74,15 +77,32 @@ def _add_table(document: DocumentObject, table: Table) -> None:
     caption.paragraph_format.keep_with_next = True
     caption.paragraph_format.space_after = Pt(4)
     grid = document.add_table(rows=0, cols=len(table.columns))
-    grid.alignment = WD_TABLE_ALIGNMENT.CENTER
+    grid.alignment = WD_TABLE_ALIGNMENT.LEFT
     _fill_header(grid.add_row(), table)
     for position, cells in enumerate(table.rows):
         _fill_row(grid.add_row(), table, cells, table.indent[position])
+    _set_widths(document, grid, table)
     _rule(grid.rows[0], "top", 8)
     _rule(grid.rows[0], "bottom", 4)
     if table.rows:
         _rule(grid.rows[-1], "bottom", 8)
     _add_notes(document, table)
+
+
+def _set_widths(document: DocumentObject, grid: WordTable, table: Table) -> None:
+    """Column widths by their longest text: the whole page where it is needed, never more."""
+    page = document.sections[-1]
+    room = page.page_width - page.left_margin - page.right_margin
+    longest = [
+        min(max(len(row[position]) for row in (table.columns, *table.rows)) + 3, LONGEST_COLUMN)
+        for position in range(len(table.columns))
+    ]
+    character = min(Pt(CHARACTER_PT), room // sum(longest))
+    grid.autofit = False
+    for position, column in enumerate(grid.columns):
+        column.width = Emu(character * longest[position])
+        for cell in column.cells:
+            cell.width = column.width
 
 
 def _fill_header(row: _Row, table: Table) -> None:
@@ -93,8 +113,14 @@ def _fill_header(row: _Row, table: Table) -> None:
         paragraph = cell.paragraphs[0]
         paragraph.add_run(header).bold = True
         paragraph.paragraph_format.keep_with_next = True
-        if align != "left":
+        _space(paragraph)
+        if align == "center":
             paragraph.alignment = WD_ALIGN_PARAGRAPH.CENTER
+
+
+def _space(paragraph: Paragraph) -> None:
+    """A little air above and below a cell's text."""
+    paragraph.paragraph_format.space_before = paragraph.paragraph_format.space_after = Pt(ROW_PT)
 
 
 def _fill_row(row: _Row, table: Table, cells: tuple[str, ...], indent: int) -> None:
@@ -102,6 +128,7 @@ def _fill_row(row: _Row, table: Table, cells: tuple[str, ...], indent: int) -> N
     for position, (cell, text) in enumerate(zip(row.cells, cells, strict=True)):
         paragraph = cell.paragraphs[0]
         paragraph.add_run(text)
+        _space(paragraph)
         if position == 0:
             paragraph.paragraph_format.left_indent = Pt(INDENT_PT * indent)
         _align(paragraph, table, position)

@@ -52,6 +52,7 @@ def test_fonts_stay_fonts_and_the_record_says_which(tmp_path):
     svg = files["svg"].read_text("utf-8")
     assert ">1 − specificity</text>" in svg
     assert files.record()["fonts"] == list(files.fonts)
+    assert "font-family: 'Arial', 'Helvetica'" in svg
 
 
 def test_no_day_and_no_program_in_the_metadata(tmp_path):

@@ -86,7 +86,7 @@ def test_killed_stage_leaves_no_record(study):
 
     with pytest.raises(KeyboardInterrupt):
         _run(study, [Stage(name="only", title="Only", work=killed)])
-    assert StageRecord.read(study.run_dir / "only") is None
+    assert StageRecord.read(study.run_dir, "only") is None
 
 
 def test_stage_that_does_not_apply_is_left_out(study):

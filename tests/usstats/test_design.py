@@ -222,7 +222,8 @@ def test_missing_values_are_counted_per_column() -> None:
         ({"age": [f"{i},5" for i in range(60)]}, "y ~ age", "text with 60 different values"),
         ({"sex": "male"}, "y ~ sex", "one level only"),
         ({}, "y ~ patient_id", "identifier"),
-        ({"age": [[1]] * 60}, "y ~ log(age)", "must be numeric"),
+        ({"age": [[1]] * 60}, "y ~ log(age)", "mixes numbers, text"),
+        ({"age": ["1", 2] * 30}, "y ~ age", "mixes numbers, text"),
     ],
 )
 def test_columns_that_do_not_fit_their_term(

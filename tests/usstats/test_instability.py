@@ -102,6 +102,11 @@ def test_every_kind_is_drawn_with_labelled_axes(developed, kind):
     assert ax.lines
 
 
+def test_decision_curves_keep_to_the_range_asked_for(developed):
+    ax = developed[-1].instability().plot(kind="net_benefit", thresholds=[0.1, 0.2, 0.3])
+    assert ax.get_xlim() == pytest.approx((0.1, 0.3))
+
+
 def test_the_prediction_plot_shows_every_patient(developed):
     found = developed[-1].instability()
     ax = found.plot()

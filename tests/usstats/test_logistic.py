@@ -298,7 +298,7 @@ def test_designs_that_cannot_be_fitted(
 
 
 def test_more_parameters_than_rows_are_refused() -> None:
-    with pytest.raises(DesignError, match="7 parameters .* only 7 rows"):
+    with pytest.raises(DesignError, match=r"7 parameters .* only 7 rows"):
         fit_logistic(FORMULA, simulated().groupby(["site", "y"]).head(2).head(7))
 
 
@@ -306,9 +306,12 @@ def test_one_patient_levels_are_warned_of() -> None:
     data = simulated()
     data.loc[5, "site"] = "lone"
     data.loc[5, "y"] = 1
-    with pytest.warns(SmallSampleWarning, match=r"`site`: one patient only has level \['lone'\]"):
-        with pytest.raises(SeparationError, match="site=lone"):
-            fit_logistic(FORMULA, data)
+    lone = r"`site`: one patient only has level \['lone'\]"
+    with (
+        pytest.warns(SmallSampleWarning, match=lone),
+        pytest.raises(SeparationError, match="site=lone"),
+    ):
+        fit_logistic(FORMULA, data)
 
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf])

@@ -121,9 +121,8 @@ def test_every_tick_stands_where_its_label_says(name: str) -> None:
             for label, points in zip(axis.labels, axis.points, strict=True):
                 value = label.replace("\N{MINUS SIGN}", "-")
                 number = fit.spec.mains[axis.variable].type != "factor"
-                given = {**other, axis.variable: float(value) if number else value}
-                for held, level in axis.given.items():
-                    given[held] = level
+                shown = {axis.variable: float(value) if number else value}
+                given = {**other, **shown, **axis.given}
                 assert nomogram.points(**given).points[group.name] == pytest.approx(
                     points, abs=1e-4
                 )

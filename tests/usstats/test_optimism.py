@@ -422,8 +422,19 @@ def test_refusals(developed, options, error, text):
 
 def test_holes_without_an_imputing_recipe_are_refused(developed):
     data, fit = developed
-    with pytest.raises(MissingDataError):
+    with pytest.raises(MissingDataError, match=r"\(a \d+\).*Recipe\(imputation='pmm'\)"):
         validate(fit, data.assign(a=data["a"].where(data["a"] < 1)), n_boot=10, seed=1)
+
+
+def test_other_tables_and_objects_are_refused(developed):
+    data, fit = developed
+    with pytest.raises(PairingError, match="developed on 200 rows, `data` has 50"):
+        validate(fit, data.head(50), n_boot=10, seed=1)
+    with pytest.raises(ArgumentError, match="got str and DataFrame"):
+        validate("y ~ a", data, n_boot=10, seed=1)
+    weighted = fit_logistic(FORMULA, data, weights=np.full(len(data), 2.0))
+    with pytest.raises(ArgumentError, match="case weights"):
+        validate(weighted, data, n_boot=10, seed=1)
 
 
 def test_it_says_what_it_is(developed):

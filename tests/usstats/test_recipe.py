@@ -187,8 +187,8 @@ def test_imputing_outside_the_resamples_is_more_optimistic():
     inside, outside = [], []
     for trial in range(12):
         rng = np.random.default_rng(trial)
-        data = pd.DataFrame(rng.normal(size=(80, 6)), columns=list("abcdef"))
-        data["y"] = rng.integers(0, 2, 80)
+        data = pd.DataFrame(rng.normal(size=(160, 6)), columns=list("abcdef"))
+        data["y"] = rng.integers(0, 2, 160)
         data = data.mask(
             (rng.random(data.shape) < 0.4) & (data.columns != "y"),
         )

@@ -18,7 +18,7 @@ def with_ones(*columns: object) -> np.ndarray:
 def test_the_separated_reference_table_names_its_variable() -> None:
     data = read_reference_table("sep_binary.csv")
     found = detect_separation(with_ones(data["x"], data["z"]), data["y"], names=["1", "x", "z"])
-    assert found.kind == "quasi"
+    assert found.kind == "complete"
     assert found.variables == ("x",)
     assert found.frame()["term"].tolist() == ["x"]
 

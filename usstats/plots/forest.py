@@ -18,7 +18,7 @@ __all__ = ["plot_forest"]
 
 _ROW_MM, _MARGIN_MM = 6.0, 14.0
 _WIDEST_DECADES = 4.0
-_LABEL_WIDTH = 40
+_LABEL_WIDTH = 48
 _TICK_STEPS = ((1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
 _MOST_TICKS = 7
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from usstats._check import check_option
 from usstats.plots.style import OKABE_ITO, REFERENCE_GREY, journal_style, new_axes
@@ -27,11 +28,15 @@ class InstabilityTables(Protocol):
 
     def calibration_frame(self) -> pd.DataFrame: ...
 
-    def net_benefit_frame(self) -> pd.DataFrame: ...
+    def net_benefit_frame(self, thresholds: ArrayLike | None = None) -> pd.DataFrame: ...
 
 
 def plot_instability(
-    instability: InstabilityTables, ax: Axes | None = None, *, kind: str = "prediction"
+    instability: InstabilityTables,
+    ax: Axes | None = None,
+    *,
+    kind: str = "prediction",
+    thresholds: ArrayLike | None = None,
 ) -> Axes:
     """Draw one instability plot (Riley and Collins 2023).
 
@@ -44,6 +49,8 @@ def plot_instability(
         Refitted against developed risk with each patient's range; the mean absolute difference,
         or the share of models that classify otherwise, against developed risk; calibration or
         decision curve of every refitted model on the development patients.
+    thresholds : array_like, optional
+        Threshold probabilities of the decision curves; the range anybody would act in.
 
     Returns
     -------
@@ -62,10 +69,13 @@ def plot_instability(
     >>> plot_instability(result).get_xlabel()
     'Risk by the developed model'
     """
-    check_option(kind, tuple(_DRAW), name="kind")
+    check_option(kind, (*_DRAW, "net_benefit"), name="kind")
     with journal_style():
         ax = new_axes(ax)
-        _DRAW[kind](ax, instability)
+        if kind == "net_benefit":
+            _draw_net_benefit(ax, instability.net_benefit_frame(thresholds))
+        else:
+            _DRAW[kind](ax, instability)
     return ax
 
 
@@ -77,10 +87,10 @@ def _draw_predictions(ax: Axes, instability: InstabilityTables) -> None:
         cloud["prediction"],
         ls="none",
         marker=".",
-        ms=1.2,
+        ms=1.5,
         mec="none",
         mfc=REFERENCE_GREY,
-        alpha=0.12,
+        alpha=0.18,
         rasterized=True,
         zorder=1,
     )
@@ -135,12 +145,14 @@ def _draw_calibration(ax: Axes, instability: InstabilityTables) -> None:
     ax.legend(loc="upper left")
 
 
-def _draw_net_benefit(ax: Axes, instability: InstabilityTables) -> None:
-    table = instability.net_benefit_frame()
+def _draw_net_benefit(ax: Axes, table: pd.DataFrame) -> None:
     _draw_curves(ax, table, "threshold_probability", "net_benefit")
     ax.axhline(0.0, color="black", lw=0.8, zorder=2, label="Treat none")
     top = table["net_benefit"].max()
-    ax.set(xlim=(0, 1), ylim=(-0.25 * top, 1.05 * top))
+    at = table["threshold_probability"]
+    if at.max() > at.min():
+        ax.set_xlim(at.min(), at.max())
+    ax.set_ylim(-0.25 * top, 1.05 * top)
     ax.set_xlabel("Threshold probability")
     ax.set_ylabel("Net benefit")
     ax.legend(loc="upper right")
@@ -161,5 +173,4 @@ _DRAW = {
     "mape": _draw_mape,
     "classification": _draw_classification,
     "calibration": _draw_calibration,
-    "net_benefit": _draw_net_benefit,
 }

@@ -135,6 +135,14 @@ def plot_nomogram(
     return pen.ax
 
 
+def _interval(reading: NomogramReading) -> str:
+    """The interval in words; a lasso model has none."""
+    if np.isnan(reading.conf_low):
+        return ""
+    level = f"{reading.conf_level * 100:g} % CI"
+    return f" ({level} {reading.conf_low:.2f} to {reading.conf_high:.2f})"
+
+
 def _on_axis(nomogram: Nomogram, risk: float) -> bool:
     return 0 <= float(nomogram.total_of_risk(risk)) <= nomogram.total_ticks[-1]
 
@@ -146,14 +154,13 @@ def _notes(
     if reading is not None:
         notes.append(
             f"\N{BLACK CIRCLE} Patient: {reading.total:.1f} points, risk of {outcome} "
-            f"{reading.risk:.2f} ({reading.conf_level * 100:g} % CI {reading.conf_low:.2f} to "
-            f"{reading.conf_high:.2f})"
+            f"{reading.risk:.2f}{_interval(reading)}"
         )
         if reading.outside:
             notes.append(f"Outside development data: {', '.join(reading.outside)}")
     if cutoff is not None:
         where = "" if _on_axis(nomogram, cutoff) else ": beyond the risks points can reach"
-        notes.append(f"\N{BLACK DOWN-POINTING TRIANGLE} Cut-off {tick_label(cutoff)}{where}")
+        notes.append(f"\N{BLACK DOWN-POINTING TRIANGLE} Cut-off {cutoff:.3g}{where}")
     return notes
 
 
@@ -336,8 +343,9 @@ def _draw_overlays(
     last = lower.get("risk", lower["total"])
     pen.line([x, x], [lower["total"].y, last.y], color=PATIENT, linewidth=0.8, linestyle=":")
     ends = nomogram.total_of_risk([reading.conf_low, reading.conf_high]) / width
-    low, high = (layout.x(_inside(float(end))) for end in ends)
-    pen.line([low, high], [last.y, last.y], color=PATIENT, linewidth=2.5, alpha=0.6)
+    if not np.isnan(ends).any():
+        low, high = (layout.x(_inside(float(end))) for end in ends)
+        pen.line([low, high], [last.y, last.y], color=PATIENT, linewidth=2.5, alpha=0.6)
     for y in (lower["total"].y, last.y):
         pen.line([x], [y], marker="o", markersize=4, color=PATIENT)
 

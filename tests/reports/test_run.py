@@ -1,0 +1,162 @@
+"""A whole study from images to manuscript, small enough for every run of the tests."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from docx import Document
+from rich.console import Console
+
+from reports.manifest import verify
+from reports.pipeline import read_records, record_path
+from reports.run import run_study
+from reports.synthetic import make_noa_study
+
+pytest.importorskip("torch", reason="the image part is not installed: pip install 'usstats[dl]'")
+
+
+def _shrink(folder: Path) -> None:
+    path = folder / "study.yaml"
+    config = yaml.safe_load(path.read_text("utf-8"))
+    config["networks"]["roi"] |= {"route": "frozen", "input_size": 64, "folds": 3}
+    config["imputation"] = {"m": 2, "method": "pmm"}
+    config["validation"] = {"n_boot": 50}
+    path.write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of a small synthetic study."""
+    folder = tmp_path_factory.mktemp("run") / "noa"
+    make_noa_study(folder, seed=3, n_development=80, n_external=40)
+    _shrink(folder)
+    run_study(folder, console=Console(quiet=True))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(study: Path) -> str:
+    return (study / "run" / "report" / "report.html").read_text("utf-8")
+
+
+def test_everything_a_manuscript_needs_is_there(study):
+    out = study / "run" / "report"
+    names = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert {"report.html", "calculator.html", "manifest.json"} <= names
+    for figure in ("nomogram", "roc", "calibration", "decision", "flow", "external_prospective"):
+        assert {f"figures/{figure}.{kind}" for kind in ("pdf", "svg", "png")} <= names
+    for table in ("flow", "patients", "model", "performance", "nested", "accuracy", "external"):
+        assert {f"tables/{table}.{kind}" for kind in ("docx", "html", "csv")} <= names
+
+
+def test_synthetic_is_said_everywhere(study, report):
+    assert "SYNTHETIC" in report
+    assert "SYNTHETIC" in (study / "run" / "report" / "calculator.html").read_text("utf-8")
+
+
+def test_numbers_of_the_text_carry_their_source(study, report):
+    """Follow an address back to its file and find the number printed."""
+    found = re.findall(
+        r'data-result="validate/nomogram\.csv\[measure=auc\]\.apparent"[^>]*>([^<]+)<', report
+    )
+    table = pd.read_csv(study / "run" / "validate" / "nomogram.csv").set_index("measure")
+    assert found
+    assert float(found[0]) == pytest.approx(table.loc["auc", "apparent"], abs=5e-4)
+
+
+def test_word_tables_hold_the_cells_of_the_csv(study):
+    folder = study / "run" / "report" / "tables"
+    for path in sorted(folder.glob("*.csv")):
+        expected = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = Document(str(path.with_suffix(".docx"))).tables[0]
+        rows = [[cell.text.strip() for cell in row.cells] for row in table.rows]
+        assert rows[0] == list(expected.columns)
+        assert rows[1:] == expected.map(str.strip).to_numpy().tolist(), path.stem
+
+
+def test_manifest_describes_the_report(study):
+    assert verify(study / "run" / "report") == []
+
+
+def test_development_probabilities_are_out_of_fold(study):
+    table = pd.read_csv(study / "run" / "predict" / "predictions.csv")
+    patients = pd.read_csv(study / "patients.csv").set_index("patient_id")["cohort"]
+    roles = (
+        table.assign(cohort=table["patient_id"].map(patients)).groupby("cohort")["role"].unique()
+    )
+    assert list(roles["development"]) == ["out_of_fold"]
+    assert list(roles["prospective"]) == ["external"]
+
+
+def test_second_run_changes_nothing(study):
+    before = {p: p.stat().st_mtime_ns for p in (study / "run").rglob("*.csv")}
+    lines: list[str] = []
+    console = Console(
+        file=type("Sink", (), {"write": lambda _, s: lines.append(s), "flush": lambda _: None})()
+    )
+    run_study(study, console=console)
+    assert {p: p.stat().st_mtime_ns for p in (study / "run").rglob("*.csv")} == before
+    said = "".join(lines)
+    assert "unchanged" in said
+    assert "..." not in said
+
+
+def test_killed_run_ends_with_the_same_numbers(study):
+    """Take away what a killed process would not have written, and go on."""
+    before = {record.name: record.outputs for record in read_records(study / "run")}
+    for stage in ("fit", "validate"):
+        record_path(study / "run", stage).unlink()
+    (study / "run" / "validate" / "nomogram.csv").unlink()
+    run_study(study, console=Console(quiet=True))
+    assert {record.name: record.outputs for record in read_records(study / "run")} == before
+
+
+def test_report_is_readable_json_behind_the_scenes(study):
+    for path in (study / "run").rglob("*.json"):
+        json.loads(path.read_text("utf-8"))
+
+
+def test_no_place_on_this_machine_is_told(study):
+    """Neither the folder nor the user's name may leave with the report."""
+    for path in (study / "run" / "report").rglob("*"):
+        if path.suffix in {".html", ".json", ".csv", ".svg"}:
+            assert str(study.parent) not in path.read_text("utf-8"), path.name
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        (lambda folder: (folder / "study.yaml").unlink(), "No study.yaml"),
+        (lambda folder: (folder / "patients.csv").write_text(""), "patients.csv"),
+        (
+            lambda folder: (folder / "study.yaml").write_text("colour: red\nname: x\n"),
+            "colour",
+        ),
+        (
+            lambda folder: (folder / "images" / "D0001_1.png").write_bytes(b"not an image"),
+            "images.csv",
+        ),
+    ],
+    ids=["no study.yaml", "empty table", "unknown key", "broken image"],
+)
+def test_bad_study_exits_2_with_one_message(tmp_path, break_it, message):
+    folder = tmp_path / "noa"
+    make_noa_study(folder, seed=4, n_development=12, n_external=6)
+    break_it(folder)
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "reports.cli", "run", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (folder / "run" / "report").exists()
