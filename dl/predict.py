@@ -16,7 +16,7 @@ from dl.run_folder import Run, open_run
 from dl.train import START, epoch_seed
 from usstats.errors import LeakageError
 
-__all__ = ["ENSEMBLE_RULE", "predict"]
+__all__ = ["ENSEMBLE_RULE", "predict", "predict_in_sample"]
 
 #: How k fold networks become one prediction.
 ENSEMBLE_RULE = "mean logit over the fold networks"
@@ -63,7 +63,7 @@ def predict(
             report=reporter(progress, "reading images"),
         )
         _refuse_overlap(run, study, prepared)
-        logit = _ensemble_logits(run, prepared, progress)
+        logit = _fold_logits(run, prepared, progress).mean(axis=0)
     finally:
         if progress is not None:
             progress.close()
@@ -79,21 +79,85 @@ def predict(
     )
 
 
-def _ensemble_logits(run: Run, prepared: PreparedImages, progress: Progress | None) -> np.ndarray:
+def predict_in_sample(
+    run_dir: str | Path, study: ImageStudy, *, progress: Progress | None = None
+) -> pd.DataFrame:
+    """Predict development images by the very networks that were trained on them.
+
+    For showing what such values do, and for nothing else: `usstats.patient_probability` refuses
+    them (rule R01).
+
+    Parameters
+    ----------
+    run_dir : path
+        Of a finished `cross_validate`.
+    study : ImageStudy
+        Development images.
+    progress : Progress, optional
+
+    Returns
+    -------
+    DataFrame
+        The columns of `cross_validate`, with role in_sample: the mean logit over the fold
+        networks that trained on the patient.
+
+    Raises
+    ------
+    LeakageError
+        A patient is none of the development patients.
+    ResumeError, CheckpointError, ImageError
+    """
+    run = open_run(run_dir)
+    fold = _fold_of(run, study)
+    try:
+        prepared = prepare(study, Preparation.of(run.config), cache_dir=run.folder / "cache")
+        logit = _fold_logits(run, prepared, progress)
+    finally:
+        if progress is not None:
+            progress.close()
+    trained = np.arange(run.folds.n_folds)[:, None] != fold
+    return predictions_frame(
+        study,
+        np.average(logit, axis=0, weights=trained),
+        run.temperatures.overall,
+        model=run.config.name,
+        positive=run.config.positive,
+        role="in_sample",
+        fold=None,
+        model_hash=run.ensemble_hash,
+    )
+
+
+def _fold_of(run: Run, study: ImageStudy) -> np.ndarray:
+    """The fold each image's patient was held out in."""
+    known = run.images.drop_duplicates("patient_id").set_index("patient_id")["fold"]
+    fold = study.images["patient_id"].map(known)
+    if fold.isna().any():
+        msg = (
+            f"{fold.isna().sum()} images are of patients the networks were not trained on; "
+            "use `predict` for them."
+        )
+        raise LeakageError(msg)
+    return fold.to_numpy(dtype=np.int64)
+
+
+def _fold_logits(run: Run, prepared: PreparedImages, progress: Progress | None) -> np.ndarray:
+    """Logits by each fold's network, shape (n_folds, n)."""
     flip, rows = run.config.flip_views, np.arange(len(prepared.views))
     networks = [run.network(fold) for fold in range(run.folds.n_folds)]
     with steady_torch(epoch_seed(run.config, 0, START)):
         if run.config.route == "frozen":
             report = reporter(progress, "features")
             table = features(networks[0], prepared.views, rows, flip=flip, report=report)
-            weight = np.mean([net.head.weight[0].detach().double() for net in networks], axis=0)
-            return table @ weight + np.mean([float(net.head.bias.detach()) for net in networks])
+            heads = [net.head.weight[0].detach().double().numpy() for net in networks]
+            biases = [[float(net.head.bias.detach())] for net in networks]
+            return np.array(heads) @ table.T + biases
         answers = []
         for fold, network in enumerate(networks):
             answers.append(logits(network, prepared.views, rows, flip=flip))
             if progress is not None:
                 progress.update("predicting", fold + 1, len(networks))
-    return np.mean(answers, axis=0)
+    return np.array(answers)
 
 
 def _refuse_overlap(run: Run, study: ImageStudy, prepared: PreparedImages) -> None:

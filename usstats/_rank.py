@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
+from usstats._scaling import ROWS_AT_A_TIME, Scaling, scale_columns
 from usstats.errors import DesignError
-from usstats.newton import ROWS_AT_A_TIME, Scaling, scale_columns
 
 Float = np.float64
 Matrix = NDArray[Float]

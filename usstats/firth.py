@@ -16,8 +16,9 @@ from scipy import linalg, optimize, special
 
 from usstats._intervals import check_conf_level
 from usstats._prepared import Prepared, Solution
+from usstats._scaling import Scaling, scale_columns
 from usstats.errors import ArgumentError, FitError
-from usstats.newton import Scaling, newton_logistic, null_log_likelihood, scale_columns
+from usstats.newton import newton_logistic, null_log_likelihood
 
 Float = np.float64
 Vector = NDArray[Float]
@@ -90,8 +91,8 @@ class Jeffreys:
         half_log_det = float(np.log(np.diag(factor[0])).sum())
         return _State(likelihood + half_log_det, residual @ self.Z, information, leverage)
 
-    def climb(self, beta: Vector, free: NDArray[np.bool_]) -> tuple[Vector, _State]:
-        """Maximise over the free coefficients.
+    def climb(self, beta: Vector, held: Matrix) -> tuple[Vector, _State]:
+        """Maximise from `beta` while the combinations `held` @ beta keep their values.
 
         Raises
         ------
@@ -100,9 +101,7 @@ class Jeffreys:
         """
         state = self.at(beta)
         for _ in range(MAX_ITERATIONS):
-            if not free.any():
-                return beta, state
-            step = _step(state, free)
+            step = _step(state, held)
             moved, reached = self._shortened(beta, state, step)
             if np.abs(step).max() < TOLERANCE:
                 return moved, reached
@@ -120,13 +119,18 @@ class Jeffreys:
         return beta + step, reached
 
 
-def _step(state: _State, free: NDArray[np.bool_]) -> Vector:
-    rows = np.flatnonzero(free)
-    step = np.zeros(free.size)
-    step[rows] = linalg.solve(
-        state.information[np.ix_(rows, rows)], state.score[rows], assume_a="pos"
-    )
-    return step * min(1.0, LONGEST_STEP / max(float(np.abs(step).max()), LONGEST_STEP))
+def _step(state: _State, held: Matrix) -> Vector:
+    """Scoring step inside the plane on which the held combinations do not change."""
+    step = linalg.solve(state.information, state.score, assume_a="pos")
+    if len(held):
+        step = step - _towards(state.information, held, held @ step)
+    return np.asarray(step * min(1.0, LONGEST_STEP / max(float(np.abs(step).max()), LONGEST_STEP)))
+
+
+def _towards(information: Matrix, held: Matrix, change: Vector) -> Vector:
+    """The likeliest move that changes the held combinations by `change`."""
+    ways = linalg.solve(information, held.T, assume_a="pos")
+    return np.asarray(ways @ linalg.solve(held @ ways, change, assume_a="pos"))
 
 
 def firth_solution(data: Prepared, method: str) -> Solution:
@@ -147,7 +151,7 @@ def firth_solution(data: Prepared, method: str) -> Solution:
     """
     scaling = scale_columns(data.X, data.weights)
     problem = Jeffreys.of(data, scaling)
-    beta, state = problem.climb(_start(problem), np.ones(data.X.shape[1], dtype=bool))
+    beta, state = problem.climb(*_start(problem))
     if method == "flac":
         beta, inverse = _flac(problem, state)
     else:
@@ -167,8 +171,10 @@ def firth_solution(data: Prepared, method: str) -> Solution:
     )
 
 
-def _start(problem: Jeffreys) -> Vector:
-    return np.zeros(problem.Z.shape[1])
+def _start(problem: Jeffreys) -> tuple[Vector, Matrix]:
+    """Zero coefficients, and nothing held."""
+    k = problem.Z.shape[1]
+    return np.zeros(k), np.empty((0, k))
 
 
 def _flic(problem: Jeffreys, beta: Vector) -> Vector:
@@ -197,15 +203,12 @@ def firth_limits(data: Prepared, *, conf_level: float = 0.95) -> ProfileLimits:
     FitError
     """
     level = check_conf_level(conf_level)
-    slopes = _Profile.of(data, scale_columns(data.X, data.weights))
-    flat = scale_columns(data.X, data.weights)
-    intercept = _Profile.of(data, Scaling(np.zeros_like(flat.centre), flat.spread, None))
+    profile = _Profile.of(data)
     quantile = float(special.chdtri(1, 1 - level))
     rows = []
-    for j in range(data.X.shape[1]):
-        profile = slopes if j else intercept
-        statistic = profile.drop(j, 0.0)
-        low, high = (profile.limit(j, quantile, side) for side in (-1, 1))
+    for combination in profile.scaling.jacobian():
+        statistic = profile.drop(combination[None], np.zeros(1))
+        low, high = (profile.limit(combination[None], quantile, side) for side in (-1, 1))
         rows.append((low, high, statistic, float(special.chdtrc(1, statistic))))
     columns = [tuple(column) for column in zip(*rows, strict=True)]
     names = ("low", "high", "statistic", "p_value")
@@ -214,36 +217,37 @@ def firth_limits(data: Prepared, *, conf_level: float = 0.95) -> ProfileLimits:
 
 @dataclass(frozen=True)
 class _Profile:
-    """The penalised likelihood with some coefficients held."""
+    """The penalised likelihood along combinations of scaled coefficients."""
 
     problem: Jeffreys
-    spread: Vector
+    scaling: Scaling
     beta: Vector
     best: _State
 
     @classmethod
-    def of(cls, data: Prepared, scaling: Scaling) -> _Profile:
+    def of(cls, data: Prepared) -> _Profile:
+        scaling = scale_columns(data.X, data.weights)
         problem = Jeffreys.of(data, scaling)
-        beta, best = problem.climb(_start(problem), np.ones(data.X.shape[1], dtype=bool))
-        return cls(problem, scaling.spread, beta, best)
+        beta, best = problem.climb(*_start(problem))
+        return cls(problem, scaling, beta, best)
 
-    def drop(self, j: int, value: float) -> float:
-        """Twice the fall of the likelihood when one original coefficient is held at `value`."""
-        held = self.beta.copy()
-        held[j] = value * self.spread[j]
-        free = np.arange(held.size) != j
-        return 2 * (self.best.value - self.problem.climb(held, free)[1].value)
+    def drop(self, held: Matrix, values: Vector) -> float:
+        """Twice the fall of the likelihood when combinations are held at other values."""
+        move = _towards(self.best.information, held, values - held @ self.beta)
+        return 2 * (self.best.value - self.problem.climb(self.beta + move, held)[1].value)
 
-    def limit(self, j: int, quantile: float, side: int) -> float:
+    def limit(self, held: Matrix, quantile: float, side: int) -> float:
         """Where the fall reaches the quantile; infinite where it never does."""
-        centre = float(self.beta[j] / self.spread[j])
-        width = np.sqrt(linalg.inv(self.best.information)[j, j]) / self.spread[j]
-        near, far = centre, centre + side * 2 * float(width)
+        centre = float((held @ self.beta)[0])
+        ways = linalg.solve(self.best.information, held.T, assume_a="pos")
+        near, far = centre, centre + side * 2 * float(np.sqrt((held @ ways)[0, 0]))
+
+        def above(value: float) -> float:
+            return self.drop(held, np.array([value])) - quantile
+
         for _ in range(DOUBLINGS):
-            if self.drop(j, far) > quantile:
-                return float(
-                    optimize.brentq(lambda v: self.drop(j, v) - quantile, near, far, rtol=1e-10)
-                )
+            if above(far) > 0:
+                return float(optimize.brentq(above, near, far, rtol=1e-10))
             near, far = far, far + (far - centre)
         return side * float("inf")
 
@@ -277,11 +281,10 @@ def firth_test(data: Prepared, columns: Sequence[str]) -> pd.DataFrame:
     if unknown or not columns:
         msg = f"`columns` must name coefficients of {names}; got {list(columns)}."
         raise ArgumentError(msg)
-    profile = _Profile.of(data, scale_columns(data.X, data.weights))
-    free = np.array([name not in columns for name in names])
-    held = np.where(free, profile.beta, 0.0)
-    reached = profile.problem.climb(held, free)[1].value
-    statistic, df = 2 * (profile.best.value - reached), len(columns)
+    profile = _Profile.of(data)
+    held = profile.scaling.jacobian()[[names.index(name) for name in columns]]
+    df = len(columns)
+    statistic = profile.drop(held, np.zeros(df))
     row = {
         "term": " + ".join(columns),
         "statistic": statistic,

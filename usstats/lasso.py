@@ -16,8 +16,9 @@ from scipy import special
 
 from usstats._check import check_lengths
 from usstats._prepared import Prepared, Solution
+from usstats._scaling import Scaling, scale_columns
 from usstats.errors import ArgumentError, FitError
-from usstats.newton import Scaling, null_log_likelihood, scale_columns
+from usstats.newton import null_log_likelihood
 
 Float = np.float64
 Vector = NDArray[Float]

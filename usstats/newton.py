@@ -6,14 +6,25 @@ decides whether the information matrix can be inverted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg, special
 
+from usstats._likelihood import Rows, null_log_likelihood, row_terms
+from usstats._scaling import Scaling, scale_columns
 from usstats.errors import FitError
+
+__all__ = [
+    "BATCH_ITERATIONS",
+    "NewtonFit",
+    "newton_logistic",
+    "newton_logistic_batch",
+    "null_log_likelihood",
+    "sandwich",
+    "scale_columns",
+]
 
 Float = np.float64
 Vector = NDArray[Float]
@@ -25,8 +36,6 @@ DECREMENT = 1e-13
 #: Along a separated direction each step gains about one unit; such a climb does not end in time.
 MAX_ITERATIONS = BATCH_ITERATIONS = 25
 HALVINGS = 40
-#: Rows of a single fit in the cache at a time; few enough that BLAS starts no threads for them.
-ROWS_AT_A_TIME = 4_096
 #: Values (resamples x rows) of a batch held at a time.
 BATCH_VALUES = 1_000_000
 #: From this many rows on, a fit of every so many-th row is the start.
@@ -55,35 +64,6 @@ class NewtonFit:
     scaled_covariance: Matrix
     converged: bool
     n_iter: int
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """z = (x - centre) / spread, with the intercept column left alone."""
-
-    centre: Vector
-    spread: Vector
-    intercept: int | None
-
-    def apply(self, X: Matrix) -> Matrix:
-        """Scaled columns, in one new array."""
-        Z = X - self.centre
-        Z /= self.spread
-        return np.asarray(Z)
-
-    def to_original(self, beta: Vector) -> Vector:
-        """Coefficients of the columns as they came."""
-        params = beta / self.spread
-        if self.intercept is not None:
-            params[..., self.intercept] -= (params * self.centre).sum(axis=-1)
-        return np.asarray(params)
-
-    def jacobian(self) -> Matrix:
-        """The matrix that takes scaled coefficients to original ones."""
-        jacobian = np.diag(1 / self.spread)
-        if self.intercept is not None:
-            jacobian[self.intercept] -= self.centre / self.spread
-        return jacobian
 
 
 def newton_logistic(
@@ -128,12 +108,12 @@ def newton_logistic(
     >>> fit.params
     array([-3.03..., 1.21...])
     """
-    rows = _Rows.of(X, y, weights, offset, penalty)
+    rows = Rows.of(X, y, weights, offset, penalty)
     beta, information, n_iter = _climb(rows, _start(rows), max_iter)
-    return rows.finish(beta, n_iter, information)
+    return _finished(rows, beta, n_iter, information)
 
 
-def _start(rows: _Rows) -> Vector:
+def _start(rows: Rows) -> Vector:
     """The intercept of the event rate; for many rows the fit of a systematic sample of them."""
     beta = rows.start()
     if len(rows.y) < MANY_ROWS:
@@ -144,7 +124,7 @@ def _start(rows: _Rows) -> Vector:
         return beta
 
 
-def _climb(rows: _Rows, beta: Vector, max_iter: int) -> tuple[Vector, Matrix, int]:
+def _climb(rows: Rows, beta: Vector, max_iter: int) -> tuple[Vector, Matrix, int]:
     """Newton steps until the last gains nothing: estimate, information, number of steps."""
     value, gradient, information = rows.derivatives(beta)
     for iteration in range(1, max_iter + 1):
@@ -173,7 +153,7 @@ def _newton_step(information: Matrix, gradient: Vector) -> Vector:
 
 
 def _ascend(
-    rows: _Rows, beta: Vector, step: Vector, value: float
+    rows: Rows, beta: Vector, step: Vector, value: float
 ) -> tuple[Vector, float, Vector, Matrix]:
     """Take the step, halved until the objective does not fall by more than rounding."""
     allowed = value - 1e-10 * (1 + abs(value))
@@ -185,142 +165,28 @@ def _ascend(
     return beta + step, reached, gradient, information
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The scaled data of one fit, read in pieces so that the products stay small."""
-
-    Z: Matrix
-    y: Vector
-    weights: Vector | None
-    offset: Vector | None
-    scaling: Scaling
-    penalty: Matrix
-
-    @classmethod
-    def of(
-        cls,
-        X: ArrayLike,
-        y: ArrayLike,
-        weights: ArrayLike | None,
-        offset: ArrayLike | None,
-        penalty: Matrix | None,
-    ) -> _Rows:
-        design, outcome = np.asarray(X, dtype=float), np.asarray(y, dtype=float)
-        w = None if weights is None else np.asarray(weights, dtype=float)
-        scaling = scale_columns(design, w)
-        jacobian = scaling.jacobian()
-        k = design.shape[1]
-        scaled = np.zeros((k, k)) if penalty is None else jacobian.T @ penalty @ jacobian
-        shift = None if offset is None else np.asarray(offset, dtype=float)
-        return cls(scaling.apply(design), outcome, w, shift, scaling, scaled)
-
-    def start(self) -> Vector:
-        beta = np.zeros(self.Z.shape[1])
-        if self.scaling.intercept is not None and self.offset is None:
-            share = np.average(self.y, weights=self.weights)
-            beta[self.scaling.intercept] = special.logit(share)
-        return beta
-
-    def every(self, step: int) -> _Rows:
-        """A systematic sample of the rows, in the same scale, with its share of the penalty."""
-        return replace(
-            self,
-            Z=self.Z[::step],
-            y=self.y[::step],
-            weights=None if self.weights is None else self.weights[::step],
-            offset=None if self.offset is None else self.offset[::step],
-            penalty=self.penalty / step,
-        )
-
-    def pieces(self) -> Iterator[tuple[Matrix, Vector, Vector | None, Vector | None]]:
-        for start in range(0, len(self.y), ROWS_AT_A_TIME):
-            part = slice(start, start + ROWS_AT_A_TIME)
-            yield (
-                self.Z[part],
-                self.y[part],
-                None if self.weights is None else self.weights[part],
-                None if self.offset is None else self.offset[part],
-            )
-
-    def derivatives(self, beta: Vector) -> tuple[float, Vector, Matrix]:
-        """Objective, gradient, and the information of the likelihood alone."""
-        k = beta.size
-        value, gradient, information = 0.0, np.zeros(k), np.zeros((k, k))
-        for z, y, w, shift in self.pieces():
-            lp = z @ beta if shift is None else z @ beta + shift
-            terms, residual, variance = _row_terms(lp, y, w)
-            value += terms
-            gradient += residual @ z
-            information += z.T @ (z * variance[:, None])
-        pull = self.penalty @ beta
-        return value - 0.5 * float(beta @ pull), gradient - pull, information
-
-    def finish(self, beta: Vector, n_iter: int, information: Matrix) -> NewtonFit:
-        jacobian = self.scaling.jacobian()
-        k = beta.size
-        inverse = linalg.cho_solve(linalg.cho_factor(information + self.penalty), np.eye(k))
-        back = linalg.inv(jacobian)
-        pull = 0.5 * float(beta @ self.penalty @ beta)
-        return NewtonFit(
-            params=self.scaling.to_original(beta),
-            covariance=_symmetric(jacobian @ inverse @ jacobian.T),
-            information=_symmetric(back.T @ information @ back),
-            log_likelihood=self.derivatives(beta)[0] + pull,
-            null_log_likelihood=null_log_likelihood(self.y, self.weights),
-            scaling=self.scaling,
-            scaled=beta,
-            scaled_covariance=inverse,
-            converged=True,
-            n_iter=n_iter,
-        )
+def _finished(rows: Rows, beta: Vector, n_iter: int, information: Matrix) -> NewtonFit:
+    jacobian = rows.scaling.jacobian()
+    k = beta.size
+    inverse = linalg.cho_solve(linalg.cho_factor(information + rows.penalty), np.eye(k))
+    back = linalg.inv(jacobian)
+    pull = 0.5 * float(beta @ rows.penalty @ beta)
+    return NewtonFit(
+        params=rows.scaling.to_original(beta),
+        covariance=_symmetric(jacobian @ inverse @ jacobian.T),
+        information=_symmetric(back.T @ information @ back),
+        log_likelihood=rows.derivatives(beta)[0] + pull,
+        null_log_likelihood=null_log_likelihood(rows.y, rows.weights),
+        scaling=rows.scaling,
+        scaled=beta,
+        scaled_covariance=inverse,
+        converged=True,
+        n_iter=n_iter,
+    )
 
 
 def _symmetric(matrix: Matrix) -> Matrix:
     return (matrix + matrix.T) / 2
-
-
-def _row_terms(lp: Vector, y: Vector, w: Vector | None) -> tuple[float, Vector, Vector]:
-    """Log-likelihood, residuals y - p and variances p(1 - p), weighted; one exponential a row."""
-    sign = 2 * y - 1
-    margin = sign * lp
-    small = np.exp(-np.abs(margin))
-    whole = 1 + small
-    log_terms = np.minimum(margin, 0) - np.log(whole)
-    residual = sign * np.where(margin >= 0, small, 1) / whole
-    variance = small / whole**2
-    if w is None:
-        return float(log_terms.sum()), residual, variance
-    return float(w @ log_terms), w * residual, w * variance
-
-
-def null_log_likelihood(y: Vector, weights: Vector | None) -> float:
-    """Log-likelihood with the intercept alone, without any offset."""
-    w = np.ones_like(y) if weights is None else weights
-    share = float(np.average(y, weights=w))
-    return float(w.sum() * -(special.entr(share) + special.entr(1 - share)))
-
-
-def scale_columns(X: Matrix, weights: Vector | None = None) -> Scaling:
-    """Mean and standard deviation of every column; an intercept is a column of ones."""
-    first, ones = X[0], np.flatnonzero(X[0] == 1.0)
-    constant = [int(j) for j in ones if (X[:, j] == 1.0).all()]
-    intercept = constant[0] if constant else None
-    centre = np.average(X, axis=0, weights=weights) if constant else np.zeros_like(first)
-    spread = np.sqrt(_mean_squares(X, centre, weights))
-    if intercept is not None:
-        centre[intercept] = 0.0
-        spread[intercept] = 1.0
-    spread[spread == 0] = 1.0
-    return Scaling(centre=centre, spread=spread, intercept=intercept)
-
-
-def _mean_squares(X: Matrix, centre: Vector, weights: Vector | None) -> Vector:
-    w = np.ones(len(X)) if weights is None else weights
-    total = np.zeros_like(centre)
-    for start in range(0, len(X), ROWS_AT_A_TIME):
-        part = slice(start, start + ROWS_AT_A_TIME)
-        total += w[part] @ (X[part] - centre) ** 2
-    return np.asarray(total / w.sum())
 
 
 def sandwich(
@@ -328,7 +194,7 @@ def sandwich(
 ) -> Matrix:
     """Huber-White covariance over patients, without a small-sample factor (R's `robcov`)."""
     Z = fit.scaling.apply(X)
-    _, residual, _ = _row_terms(Z @ fit.scaled, y, weights)
+    _, residual, _ = row_terms(Z @ fit.scaled, y, weights)
     scores = np.zeros((int(cluster.max()) + 1, Z.shape[1]))
     np.add.at(scores, cluster, Z * residual[:, None])
     half = scores @ fit.scaled_covariance @ fit.scaling.jacobian().T

@@ -31,6 +31,8 @@ from usstats.thresholds import Threshold, choose_threshold
 
 Array = NDArray[Float]
 
+REFIT = "refit"
+
 #: Takes the completed tables, the outcome's name and the candidate terms; returns those kept.
 Selection = Callable[[Sequence[pd.DataFrame], str, tuple[Term, ...]], Sequence[Term]]
 
@@ -83,8 +85,12 @@ class Recipe:
     select : callable, optional
         Takes (completed tables, outcome, candidate terms) and returns the terms to keep. Rule
         R15: selection is honest only when it is repeated in every resample.
-    method, penalty : optional
-        As in `fit_logistic`; by default those of the fit that is validated.
+    method : optional
+        As in `fit_logistic`; by default that of the fit that is validated.
+    penalty : float, mapping, "refit" or callable, optional
+        As in `fit_logistic`; by default the size used by the fit that is validated. A penalty
+        chosen from the data is part of the recipe: "refit" lets the ridge choose its own in every
+        resample, a callable takes (completed table, design) and returns one.
     threshold : str, float, Threshold or ThresholdRule, optional
         Criterion ("youden", "closest_topleft"), or a risk fixed beforehand. Sensitivity and
         specificity are then corrected too (rule R13).
@@ -110,7 +116,7 @@ class Recipe:
     threshold: str | float | Threshold | ThresholdRule | None = None
 
     def __post_init__(self) -> None:
-        check_option(self.knots, ("fixed", "refit"), name="knots")
+        check_option(self.knots, ("fixed", REFIT), name="knots")
         if self.rule is not None and self.rule.value is not None and not 0 < self.rule.value < 1:
             msg = f"A fixed `threshold` is a risk inside (0, 1); got {self.rule.value!r}."
             raise ArgumentError(msg)
@@ -271,5 +277,7 @@ def _fit(recipe: Recipe, spec: DesignSpec, X: Array, copy: pd.DataFrame) -> Arra
     if recipe.method == "ml":
         y = copy[spec.outcome].to_numpy(dtype=float)
         return newton_logistic(X, y, max_iter=BATCH_ITERATIONS).params
-    fit = fit_logistic(spec, copy, method=str(recipe.method), penalty=recipe.penalty)
+    penalty = recipe.penalty(copy, spec) if callable(recipe.penalty) else recipe.penalty
+    penalty = None if penalty == REFIT else penalty
+    fit = fit_logistic(spec, copy, method=str(recipe.method), penalty=penalty)
     return np.asarray(fit.params.to_numpy(dtype=float))

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize
 
 from usstats._check import check_lengths, check_outcome
+from usstats._scaling import scale_columns
 from usstats.errors import FitError
-from usstats.newton import scale_columns
 
 Float = np.float64
 Matrix = NDArray[Float]

@@ -123,7 +123,7 @@ def test_origin_and_unit_do_not_matter(shift: float, scale: float) -> None:
 
 def test_weights_equal_repeated_rows() -> None:
     case, _ = fitted("firth_sex2")
-    data = case.table().head(120)
+    data = case.table().iloc[::2]
     times = np.random.default_rng(1).integers(1, 4, len(data))
     repeated = data.loc[data.index.repeat(times)]
     weighted = fit_logistic("case ~ age + oc", data, method="firth", weights=times)

@@ -100,6 +100,39 @@ def test_knots_set_by_hand_stay():
     pd.testing.assert_frame_equal(fixed, refitted, atol=1e-7)
 
 
+@pytest.mark.parametrize("method", ["firth", "flic", "ridge"])
+def test_penalised_fits_are_refitted_by_their_own_method(method):
+    data = cohort(90)
+    penalty = 3.0 if method == "ridge" else None
+    fit = fit_logistic("y ~ a + b + c", data, method=method, penalty=penalty)
+    draws = Resamples.draw(len(data), n_boot=4, seed=5)
+    result = validate(fit, data, resamples=draws)
+    sample = data.iloc[draws[3]].reset_index(drop=True)
+    refit = fit_logistic("y ~ a + b + c", sample, method=method, penalty=penalty)
+    row = result.replicates().query("replicate == 3 and measure == 'brier'").iloc[0]
+    assert row["test"] == pytest.approx(np.mean((data["y"] - refit.predict(data)) ** 2))
+    assert result.frame().set_index("measure").loc["calibration_slope", "apparent"] > 1
+
+
+def test_a_chosen_penalty_is_chosen_anew_where_asked():
+    data = cohort(90)
+    fit = fit_logistic("y ~ a + b + c", data, method="ridge")
+    draws = Resamples.draw(len(data), n_boot=4, seed=5)
+    asked = []
+
+    def choose(table, spec):
+        asked.append(len(table))
+        return 5.0
+
+    anew = validate(fit, data, resamples=draws, recipe=Recipe(penalty="refit"))
+    by_hand = validate(fit, data, resamples=draws, recipe=Recipe(penalty=choose))
+    sample = data.iloc[draws[0]].reset_index(drop=True)
+    expected = fit_logistic("y ~ a + b + c", sample, method="ridge").predict(data)
+    np.testing.assert_allclose(anew.instability().predictions[0], expected)
+    assert asked == [90] * 4
+    assert not by_hand.frame().equals(anew.frame())
+
+
 def strongest(copies, outcome, terms: tuple[Term, ...]) -> list[Term]:
     """Keep the variable that correlates most with the outcome."""
     table = copies[0]
