@@ -10,9 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dl.allocator import keep_freed_memory
+
 __all__ = ["as_input", "features", "logits", "steady_torch"]
 
-BATCH = 64
+#: Images in one forward pass: enough to fill the arithmetic, few enough for the cache.
+BATCH = 32
 
 
 @contextmanager
@@ -22,6 +25,7 @@ def steady_torch(seed: int) -> Iterator[None]:
     One thread makes results independent of the machine's number of cores; folds run side by
     side instead.
     """
+    keep_freed_memory()
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
     with torch.random.fork_rng(devices=[]):
@@ -98,6 +102,7 @@ def _mean_over_views(
     rows = np.asarray(rows, dtype=np.int64)
     n_views = views.shape[1]
     parts = []
+    batch_size = max(batch_size // n_views, 1)
     for start in range(0, len(rows), batch_size):
         batch = views[rows[start : start + batch_size]]
         x = as_input(batch.reshape(-1, *batch.shape[2:]))

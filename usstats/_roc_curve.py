@@ -95,16 +95,20 @@ def _heights(
     rows = []
     for start, stop in draws.chunks(_CHUNK_BYTES):
         weights = draws.counts(start, stop)[:, order]
-        sensitivity = _share_at_or_above(np.where(event, weights, 0), first)
-        specificity = 1 - _share_at_or_above(np.where(event, 0, weights), first)
+        cases = _at_or_above(np.where(event, weights, 0), first)
+        controls = _at_or_above(np.where(event, 0, weights), first)
+        with np.errstate(invalid="ignore"):
+            sensitivity = cases / cases[:, :1]
+            specificity = (controls[:, :1] - controls) / controls[:, :1]
         rows += [height(x, h, grid) for x, h in zip(specificity, sensitivity, strict=True)]
     return np.array(rows)
 
 
-def _share_at_or_above(weights: NDArray[np.int64], first: NDArray[np.int64]) -> NDArray[Float]:
-    """Share of each row's weight at or above each distinct score, then 0 above all of them."""
+def _at_or_above(weights: NDArray[np.int64], first: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Each row's weight at or above each distinct score, then 0 above all of them.
+
+    Counts, so that a specificity is the same ratio here and on the curve: 1 - 0.8 is not 0.2.
+    """
     groups = np.add.reduceat(weights, first, axis=1)
     above = np.cumsum(groups[:, ::-1], axis=1)[:, ::-1]
-    with np.errstate(invalid="ignore"):
-        share = above / above[:, :1]
-    return np.pad(share, ((0, 0), (0, 1)))
+    return np.asarray(np.pad(above, ((0, 0), (0, 1))))

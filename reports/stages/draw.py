@@ -53,7 +53,7 @@ def figures(study: Study) -> dict[str, tuple[Callable[[Workspace], Figure], dict
         "calibration": (draw_calibration, {"width": "single"}),
         "decision": (draw_decision, {"width": "single"}),
         "forest": (draw_forest, double),
-        "instability": (draw_instability, {"width": "single"}),
+        "instability": (draw_instability, {"width": "single", "kind": "combination"}),
     }
     for cohort in study.config.cohorts.external:
         chosen[f"external_{cohort}"] = (_external_drawer(cohort), double)

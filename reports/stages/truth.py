@@ -11,6 +11,7 @@ import pandas as pd
 from reports.files import write_csv
 from reports.pipeline import Workspace
 from reports.stages.model import read_fit
+from reports.study import Study
 from reports.synthetic import TRUTH_FILE, Truth
 from usstats.decision import decision_curve
 from usstats.external import evaluate
@@ -18,6 +19,7 @@ from usstats.fusion import patient_probability
 
 #: Fresh patients: enough for an AUC to within two hundredths.
 N_FRESH = 400
+MEASURES = ("auc", "calibration_slope", "net_benefit")
 
 
 def truth(work: Workspace) -> None:
@@ -25,40 +27,46 @@ def truth(work: Workspace) -> None:
     study = work.study
     law = Truth.from_json(study.root / TRUTH_FILE)
     fresh = fresh_patients(work, law)
-    y = fresh["event"].to_numpy()
-    name = study.config.nomogram.name
     at = middle_threshold(study.config.decision.thresholds())
-    result = evaluate(y, read_fit(work, name).predict(fresh), thresholds=[at])
-    found = result.frame().set_index("measure")
-    promised = pd.read_csv(work.of("validate") / f"{name}.csv").set_index("measure")["corrected"]
+    found = evaluate(
+        fresh["event"],
+        read_fit(work, study.config.nomogram.name).predict(fresh),
+        thresholds=[at],
+        prevalence=float(study.development["event"].mean()),
+        n_boot=study.config.validation.n_boot,
+        seed=study.config.seed,
+    )
+    table = found.frame().set_index("measure").loc[list(MEASURES)].reset_index()
+    table = table[["measure", "estimate", "conf_low", "conf_high", "n", "n_event"]].assign(
+        promised=promises(work, at),
+        best_possible=[law.auc(), 1.0, best_net_benefit(study, fresh, at)],
+        threshold=at,
+    )
+    write_csv(work.folder / "truth.csv", table)
+
+
+def promises(work: Workspace, at: float) -> list[float]:
+    """The optimism-corrected values of internal validation."""
+    name = work.study.config.nomogram.name
+    corrected = pd.read_csv(work.of("validate") / f"{name}.csv").set_index("measure")["corrected"]
     decision = pd.read_csv(work.of("validate") / f"{name}_decision.csv")
     here = (decision["model"] == name) & np.isclose(decision["threshold_probability"], at)
-    best = decision_curve(y, {"oracle": fresh["true_risk"]}, thresholds=[at]).frame()
-    rows = [
-        ("auc", promised["auc"], found.loc["auc"], law.auc()),
-        ("calibration_slope", promised["calibration_slope"], found.loc["calibration_slope"], 1.0),
-        (
-            "net_benefit",
-            decision.loc[here, "net_benefit"].iloc[0],
-            found.loc["net_benefit"],
-            best["net_benefit"].iloc[0],
-        ),
+    return [
+        float(corrected["auc"]),
+        float(corrected["calibration_slope"]),
+        float(decision.loc[here, "net_benefit"].iloc[0]),
     ]
-    table = [
-        {
-            "measure": measure,
-            "promised": value,
-            "estimate": row["estimate"],
-            "conf_low": row["conf_low"],
-            "conf_high": row["conf_high"],
-            "best_possible": limit,
-            "n": len(y),
-            "n_event": int(y.sum()),
-            "threshold": at,
-        }
-        for measure, value, row, limit in rows
-    ]
-    write_csv(work.folder / "truth.csv", pd.DataFrame(table))
+
+
+def best_net_benefit(study: Study, fresh: pd.DataFrame, at: float) -> float:
+    """Net benefit of the true risk, at the prevalence of development."""
+    curve = decision_curve(
+        fresh["event"],
+        {"oracle": fresh["true_risk"]},
+        thresholds=[at],
+        prevalence=float(study.development["event"].mean()),
+    )
+    return float(curve.frame().set_index("model").loc["oracle", "net_benefit"])
 
 
 def middle_threshold(thresholds: np.ndarray) -> float:

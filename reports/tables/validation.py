@@ -114,7 +114,7 @@ def performance_table(
         title=title,
         columns=columns,
         rows=rows,
-        notes=(*_resample_note(internal), *sample_notes(cohorts)),
+        notes=(*_resample_note(internal), *sample_notes(cohorts), *_withheld_note(cohorts)),
         abbreviations=abbreviations_in(*columns, *(row[0] for row in rows)),
     )
 
@@ -297,8 +297,21 @@ def _side_by_side(
         title=title,
         columns=columns,
         rows=rows,
-        notes=sample_notes(tables),
+        notes=(*sample_notes(tables), *_withheld_note(tables)),
         abbreviations=abbreviations_in(*columns, *(row[0] for row in rows)),
+    )
+
+
+def _withheld_note(tables: Mapping[str, pd.DataFrame]) -> tuple[str, ...]:
+    """Why distances from a flexible curve are not there (R18)."""
+    withheld = [
+        name for name, t in tables.items() if "ici" in t.index and pd.isna(t.loc["ici", "estimate"])
+    ]
+    if not withheld:
+        return ()
+    return (
+        f"ICI, E50, E90 and Emax come from the flexible calibration curve, which is withheld with "
+        f"fewer than 100 events or 100 non-events ({', '.join(withheld)}).",
     )
 
 

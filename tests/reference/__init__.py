@@ -59,10 +59,7 @@ class ReferenceCase:
 
     def value(self, path: str) -> Any:
         """The expected value at a dotted path, "Inf" and null turned into numbers."""
-        node: Any = self.expected
-        for key in path.split("."):
-            node = node[key]
-        return _numbers(node)
+        return _numbers(_descend(self.expected, path))
 
     def tolerance(self, path: str) -> tuple[float, float]:
         """(rtol, atol) by the longest prefix that has its own."""
@@ -93,6 +90,18 @@ def load_case(case_id: str) -> ReferenceCase:
 def matrix_frame(matrix: Mapping[str, Any]) -> pd.DataFrame:
     """A {rows, cols, values} matrix as a labelled frame."""
     return pd.DataFrame(_numbers(matrix["values"]), index=matrix["rows"], columns=matrix["cols"])
+
+
+def _descend(node: Any, path: str) -> Any:
+    """Follow a dotted path; a key may hold dots itself, and the longest one wins."""
+    if not path:
+        return node
+    keys = [key for key in node if path == key or path.startswith(f"{key}.")]
+    if not keys:
+        msg = f"no key of {list(node)} begins the path {path!r}"
+        raise KeyError(msg)
+    key = max(keys, key=len)
+    return _descend(node[key], path[len(key) + 1 :])
 
 
 def _numbers(node: Any) -> Any:

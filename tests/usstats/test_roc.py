@@ -270,7 +270,7 @@ def test_band_equals_the_slow_way():
     s = s.round(1)
     draws = Resamples.draw(40, n_boot=60, seed=2, stratify=y)
     frame = roc_curve(y, s, band="bootstrap", resamples=draws).frame()
-    at = frame["specificity"][frame["specificity"] == 0.5].iloc[0]
+    at = frame["specificity"].iloc[(frame["specificity"] - 0.5).abs().argmin()]
 
     def highest_sensitivity(rows):
         curve = roc_curve(y[rows], s[rows]).frame()
@@ -307,7 +307,7 @@ def test_curve_is_frozen():
         (auc, {"s": [1, np.nan, 2, np.inf]}, RiskError, "2 of 4 values .*first at row 1, 3"),
         (auc, {"s": [1, 2, 3]}, PairingError, "`y` has 4, `s` has 3"),
         (auc, {"ci": "wald"}, ArgumentError, "`ci` must be one of 'delong'"),
-        (auc, {"ci": "bca", "s": [1, 3, 2, 4]}, ArgumentError, "`seed`"),
+        (auc, {"ci": "bca"}, ArgumentError, "`seed`"),
         (partial_auc, {}, ArgumentError, "exactly one of"),
         (partial_auc, {"specificity": (0.9, 0.9)}, ArgumentError, "two different limits"),
         (partial_auc, {"sensitivity": (90, 100)}, ArgumentError, "`sensitivity` must be two"),

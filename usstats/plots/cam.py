@@ -182,5 +182,5 @@ def _colour_bar(figure: Figure) -> None:
     bar = figure.colorbar(
         mapped, ax=figure.axes, location="bottom", shrink=0.35, aspect=28, ticks=[0, 0.5, 1]
     )
-    bar.set_label("Relative weight in the network's decision", fontsize=7)
+    bar.set_label("Evidence for the event, relative to the map's peak", fontsize=7)
     bar.ax.tick_params(labelsize=7)
