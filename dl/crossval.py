@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,14 @@ from dl.predictions import predictions_frame
 from dl.prepare import Preparation, PreparedImages, prepare
 from dl.progress import EpochWatcher, Progress, reporter
 from dl.run_folder import Run, begin_run, image_index
-from dl.storage import atomic_path, read_json, run_lock, write_json
+from dl.storage import (
+    atomic_path,
+    read_json,
+    run_lock,
+    tied_to,
+    wait_for_lock,
+    write_json,
+)
 from dl.train import START, FoldTask, epoch_seed, train_fold
 from dl.training_state import LOG, read_state
 from usstats.errors import ArgumentError, LeakageError, SchemaError
@@ -194,7 +202,7 @@ def _side_by_side(tasks: Sequence[FoldTask], n_jobs: int) -> None:
         return
     try:
         Parallel(n_jobs=workers, backend="loky", batch_size=1)(
-            delayed(_finish_trained_fold)(task) for task in tasks
+            delayed(_work_on_fold)(task, os.getpid()) for task in tasks
         )
     except TerminatedWorkerError:
         undone = [str(task.fold) for task in tasks if not (task.folder / "fold.json").is_file()]
@@ -243,6 +251,13 @@ def _finished(run: Run, fold: int) -> bool:
     run.fold_record(fold)
     run.network(fold)
     return True
+
+
+def _work_on_fold(task: FoldTask, run_process: int) -> None:
+    """A fold in a process of its own, after an orphan of a killed run has let go of it."""
+    with tied_to(run_process), wait_for_lock(task.folder):
+        if not (task.folder / "fold.json").is_file():
+            _finish_trained_fold(task)
 
 
 def _finish_trained_fold(task: FoldTask) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +16,17 @@ from dl.errors import ResumeError, RunLockedError
 from usstats._files import write_text
 from usstats.errors import ArgumentError
 
-__all__ = ["atomic_path", "read_json", "run_lock", "write_json", "write_text"]
+__all__ = [
+    "atomic_path",
+    "read_json",
+    "run_lock",
+    "tied_to",
+    "wait_for_lock",
+    "write_json",
+    "write_text",
+]
+
+_POLL_SECONDS = 0.2
 
 
 @contextmanager
@@ -83,6 +95,42 @@ def run_lock(folder: Path) -> Iterator[None]:
         finally:
             file.truncate(0)
             _unlock(file.fileno())
+
+
+@contextmanager
+def wait_for_lock(folder: Path) -> Iterator[None]:
+    """Hold a folder for one writer, after whoever holds it now has let go."""
+    with _lock_file(folder) as file:
+        while not _try_lock(file.fileno()):
+            time.sleep(_POLL_SECONDS)
+        try:
+            yield
+        finally:
+            _unlock(file.fileno())
+
+
+@contextmanager
+def tied_to(parent: int) -> Iterator[None]:
+    """End this process at once when the process `parent` that started it is gone.
+
+    A worker that outlives a killed run would go on writing beside the run that resumes it.
+    """
+    if os.getpid() == parent:
+        yield
+        return
+    finished = threading.Event()
+    watch = threading.Thread(target=_end_with, args=(parent, finished), daemon=True)
+    watch.start()
+    try:
+        yield
+    finally:
+        finished.set()
+
+
+def _end_with(parent: int, finished: threading.Event) -> None:
+    while not finished.wait(_POLL_SECONDS):
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 def _lock_file(folder: Path) -> TextIO:
