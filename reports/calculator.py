@@ -14,7 +14,6 @@ import pandas as pd
 from markupsafe import Markup
 
 from reports.files import atomic_write_text, clean_text, json_text, sha256_bytes
-from reports.numbers import format_number, spread_decimals
 from reports.templating import page_environment, template_text
 from usstats._intervals import normal_quantile
 from usstats.axes import Axis, Group
@@ -217,10 +216,9 @@ def _variable(spec: DesignSpec, name: str, units: Labels, labels: Labels) -> dic
 
 
 def _range_text(known: VariableRange) -> str:
-    low, high = float(known.minimum or 0.0), float(known.maximum or 0.0)
-    decimals = spread_decimals((high - low) / 10)
-    shown = [format_number(value, decimals, preset="plain") for value in (low, high)]
-    return f"Developed between {shown[0]} and {shown[1]}"
+    ends = (float(known.minimum or 0.0), float(known.maximum or 0.0))
+    low, high = (format_shortest(value, preset="plain") for value in ends)
+    return f"Developed between {low} and {high}"
 
 
 def _domain_text(above: float | None, below: float | None) -> str:

@@ -28,6 +28,7 @@ __all__ = [
     "format_percent",
     "format_ratio",
     "format_risk",
+    "format_shortest",
     "format_significant",
     "number_preset",
     "spread_decimals",
@@ -73,6 +74,20 @@ def format_significant(value: float, digits: int = 4, *, preset: str | NumberPre
     mantissa = _decimal(value).scaleb(-exponent)
     shown = _marked(_quantized(mantissa, digits - 1), style)
     return f"{shown}×10{str(exponent).translate(_SUPERSCRIPTS)}"
+
+
+def format_shortest(value: float, digits: int = 4, *, preset: str | NumberPreset = "ama") -> str:
+    """Keep at most so many significant digits, without zeros behind the mark: for ends of ranges.
+
+    Examples
+    --------
+    >>> [format_shortest(x) for x in (15.0, 0.99982, 1.38, 120.5)]
+    ['15', '0.9998', '1.38', '120.5']
+    """
+    style = number_preset(preset)
+    text = format_significant(value, digits, preset=style)
+    whole, mark, rest = text.partition(style.decimal_mark)
+    return f"{whole}{mark}{rest.rstrip('0')}".removesuffix(mark or " ") if mark else text
 
 
 def format_p(

@@ -249,8 +249,9 @@ class Study:
         ]
         if own:
             return own[0]
-        if name == DL_COLUMN:
-            return "Network probability"
+        given = {DL_COLUMN: "Network probability", self.config.outcome.column: "Outcome"}
+        if name in given:
+            return given[name]
         column = self.patient_schema.get(name)
         return (column.label if column else "") or name
 

@@ -13,7 +13,13 @@ from reports.narrative.captions import DOUBLE
 from reports.panels import cam_panel, flow_diagram, forest_plot
 from reports.pipeline import Workspace
 from reports.stages.model import frozen_threshold, read_fit, read_patients
-from reports.stages.saved import SavedCalibration, SavedInstability, SavedRoc, SavedTable
+from reports.stages.saved import (
+    SavedCalibration,
+    SavedInstability,
+    SavedRoc,
+    SavedTable,
+    corrected_decision,
+)
 from reports.study import Study
 from usstats.nomogram import build_nomogram
 from usstats.plots.calibration import plot_calibration, plot_corrected_calibration
@@ -109,13 +115,8 @@ def draw_calibration(work: Workspace) -> Figure:
 
 def draw_decision(work: Workspace) -> Figure:
     """Optimism-corrected net benefit over the stated range."""
-    tables = [
-        pd.read_csv(work.of("validate") / f"{model.name}_decision.csv")
-        for model in work.study.config.models
-    ]
-    both = pd.concat(tables, ignore_index=True)
-    table = both.drop_duplicates(["model", "threshold_probability"])
-    return plot_decision(SavedTable(table=table)).figure
+    models = [model.name for model in work.study.config.models]
+    return plot_decision(SavedTable(table=corrected_decision(work.of("validate"), models))).figure
 
 
 def draw_forest(work: Workspace) -> Figure:

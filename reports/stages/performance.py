@@ -24,6 +24,7 @@ from reports.study import Model, Study, variables_of
 from usstats.external import evaluate
 from usstats.nested import compare_nested
 from usstats.optimism import validate as validate_model
+from usstats.proportions import wilson
 from usstats.roc import auc, roc_curve
 from usstats.thresholds import diagnostic_accuracy
 
@@ -147,12 +148,18 @@ def _comparator(study: Study, work: Workspace) -> pd.DataFrame:
 
 
 def _operating_point(y: np.ndarray, called: np.ndarray) -> dict[str, float]:
-    accuracy = diagnostic_accuracy(y, called.astype(float), threshold=0.5).frame()
-    rows = accuracy.set_index("measure")
     return {
-        f"{measure}{suffix}": rows.loc[measure, column]
-        for measure in ("sensitivity", "specificity")
-        for suffix, column in (("", "estimate"), ("_low", "conf_low"), ("_high", "conf_high"))
+        **_proportion("sensitivity", called[y == 1]),
+        **_proportion("specificity", ~called[y == 0]),
+    }
+
+
+def _proportion(measure: str, right: np.ndarray) -> dict[str, float]:
+    interval = wilson(int(right.sum()), right.size)
+    return {
+        measure: float(right.mean()),
+        f"{measure}_low": interval.low,
+        f"{measure}_high": interval.high,
     }
 
 

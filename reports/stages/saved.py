@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,16 @@ def save_instability(folder: Path, instability: Instability) -> None:
     cloud = instability.prediction_frame()
     write_csv(folder / "instability_cloud.csv", cloud[cloud["replicate"] < MOST_MODELS])
     write_json(folder / "instability.json", {"mape": float(instability.mape)})
+
+
+def corrected_decision(folder: Path, models: Sequence[str]) -> pd.DataFrame:
+    """Corrected net benefit of every model, then of treating all and none, once."""
+    curves = pd.concat(
+        [pd.read_csv(folder / f"{name}_decision.csv") for name in models], ignore_index=True
+    )
+    once = curves.drop_duplicates(["model", "threshold_probability"])
+    own = once["model"].isin(models)
+    return pd.concat([once[own], once[~own]], ignore_index=True)
 
 
 @dataclass(frozen=True, kw_only=True)

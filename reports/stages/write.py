@@ -26,6 +26,7 @@ from reports.pipeline import Workspace, read_records
 from reports.report import ReportContent, ReportFigure, render_report
 from reports.stages.draw import PRESET, term_labels
 from reports.stages.model import frozen_threshold, read_fit
+from reports.stages.saved import corrected_decision
 from reports.study import STUDY_FILE
 from reports.tables import (
     Table,
@@ -110,7 +111,7 @@ def manuscript_tables(work: Workspace, evidence: Evidence) -> Iterator[Table]:
             evidence.table("compare/comparator"), label=comparator.label, preset=NUMBERS
         )
     yield accuracy_table(_accuracy_frames(work, evidence), preset=NUMBERS)
-    yield _net_benefit(work, evidence)
+    yield _net_benefit(work)
     if study.config.cohorts.external:
         yield external_table(_external_frames(work, evidence), preset=NUMBERS)
     if evidence.has("truth/truth"):
@@ -140,16 +141,13 @@ def _accuracy_frames(work: Workspace, evidence: Evidence) -> dict[str, pd.DataFr
     return frames
 
 
-def _net_benefit(work: Workspace, evidence: Evidence) -> Table:
+def _net_benefit(work: Workspace) -> Table:
     """Corrected net benefit at both ends and the middle of the stated range."""
     models = [model.name for model in work.study.config.models]
-    curves = pd.concat([evidence.table(f"validate/{name}_decision") for name in models])
     thresholds = work.study.config.decision.thresholds()
-    shown = [float(thresholds[i]) for i in (0, len(thresholds) // 2, -1)]
-    table = curves.drop_duplicates(["model", "threshold_probability"])
     return decision_table(
-        table,
-        thresholds=shown,
+        corrected_decision(work.of("validate"), models),
+        thresholds=[float(thresholds[i]) for i in (0, len(thresholds) // 2, -1)],
         title="Net benefit, corrected for optimism",
         preset=NUMBERS,
     )

@@ -95,13 +95,14 @@ def table_one(
     labels, group_labels : mapping of str to str, optional
         Printed names of variables (with units) and of groups.
     nonnormal : collection of str
-        Variables printed as median (IQR).
+        Variables printed as median (IQR), beside those compared by their ranks.
     title, table_id : str
     preset : str or NumberPreset
     """
     require_columns(description, ("variable", "level", "group", "n", "n_missing"), table="Table 1")
     style = number_preset(preset)
-    writer = _Writer(description, style, labels or {}, set(nonnormal))
+    medians = {*nonnormal, *_compared_by_rank(description)}
+    writer = _Writer(description, style, labels or {}, medians)
     sizes = _sizes(description, groups)
     names = group_labels or {}
     headers = [_group_header(group, sizes[group], names) for group in writer.groups]
@@ -117,6 +118,14 @@ def table_one(
         footnotes=marks,
         abbreviations=abbreviations_in(*columns, *(cells[0] for _, cells in lines)),
     )
+
+
+def _compared_by_rank(description: pd.DataFrame) -> set[str]:
+    """Variables whose test looks at ranks; a mean beside it would describe something else."""
+    if "method" not in description:
+        return set()
+    ranks = description["method"].astype(str).str.startswith(("Kruskal", "Wilcoxon"))
+    return set(description.loc[ranks, "variable"].astype(str))
 
 
 class _Writer:

@@ -35,7 +35,9 @@ def nested_table(
     table_id: str = "nested",
     preset: Preset = "ama",
 ) -> Table:
-    """Nested models: both AUCs, their difference with its interval, and the test of the terms.
+    """Nested models: the change in AUC with its interval, and the test of the terms.
+
+    The AUCs themselves stand in the performance table, where the whole recipe was refitted.
 
     Parameters
     ----------
@@ -55,9 +57,7 @@ def nested_table(
     symbol = f"{style.p_symbol} value"
     columns = (
         "Full vs reduced model",
-        "AUC, full",
-        "AUC, reduced",
-        f"Change ({interval})",
+        f"Change in AUC ({interval})",
         "Statistic (df)",
         symbol,
     )
@@ -71,7 +71,7 @@ def nested_table(
         rows=tuple(_nested_cells(pair, part, names, style) for pair, part in parts),
         notes=(
             sample_note(estimates),
-            f"AUCs: {', '.join(methods)}. Test of the added terms: {', '.join(tests)}.",
+            f"Change in AUC: {', '.join(methods)}. Test of the added terms: {', '.join(tests)}.",
         ),
         abbreviations=(*abbreviations_in(*columns), ("df", "degrees of freedom")),
     )
@@ -133,8 +133,6 @@ def _nested_cells(
     test = part.loc[_TEST]
     return (
         f"{full} vs {reduced}",
-        single_cell("auc", part.loc["auc_full", "estimate"], style),
-        single_cell("auc", part.loc["auc_reduced", "estimate"], style),
         estimate_cell({"measure": "auc_change", **part.loc["auc_change"].to_dict()}, style),
         f"{format_number(test['statistic'], 2, preset=style)} ({_degrees(test, style)})",
         format_p(test["p_value"], preset=style),

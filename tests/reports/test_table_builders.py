@@ -251,8 +251,8 @@ def test_nested_models_and_the_test_of_the_terms(data):
     table = nested_table(frame.assign(model_1="full", model_2="age"), labels={"age": "Age alone"})
     test = frame.set_index("measure").loc["added_terms"]
     assert table.rows[0][0] == "full vs Age alone"
-    assert table.rows[0][4] == f"{test['statistic']:.2f} (1)"
-    assert table.rows[0][5] == "<.001"
+    assert table.rows[0][2] == f"{test['statistic']:.2f} (1)"
+    assert table.rows[0][3] == "<.001"
     assert "likelihood ratio" in table.notes[1]
 
 
