@@ -36,6 +36,7 @@ from dl.storage import (
 )
 from dl.train import START, FoldTask, epoch_seed, train_fold
 from dl.training_state import LOG, read_state
+from usstats._grouping import patients_of, tied_groups
 from usstats.errors import ArgumentError, LeakageError, SchemaError
 from usstats.splits import Folds, make_folds, tuning_split
 
@@ -172,6 +173,11 @@ def _checked_folds(
     if splits.n_folds != config.folds:
         msg = f"`splits` has {splits.n_folds} folds and the configuration {config.folds}."
         raise ArgumentError(msg)
+    empty = sorted(set(range(splits.n_folds)) - set(fold_of.values()))
+    if empty:
+        listed = ", ".join(map(str, empty))
+        msg = f"`splits` leave no patient of this study in fold {listed}; make them from its table."
+        raise ArgumentError(msg)
     return splits
 
 
@@ -237,11 +243,19 @@ def _task(
         views=prepared.cache,
         rows=np.flatnonzero(~held_out),
         labels=y.astype(np.int64),
-        groups=pd.factorize(patients)[0].astype(np.int64),
+        groups=_tied_patients(y, patients, within),
         is_tuning=is_tuning,
         held_out_rows=np.flatnonzero(held_out),
         identity=run.identity,
     )
+
+
+def _tied_patients(
+    y: NDArray[np.int64], patients: NDArray[Any], ties: Sequence[tuple[str, str]]
+) -> NDArray[np.int64]:
+    """A number for every row that patients who share a picture have in common."""
+    known = patients_of(y, patients)
+    return tied_groups(known, ties).of_patient[known.of_row]
 
 
 def _finished(run: Run, fold: int) -> bool:

@@ -120,7 +120,7 @@ def train_fold(task: FoldTask) -> nn.Module:
             started = time.perf_counter()
             torch.manual_seed(epoch_seed(config, task.fold, DROPOUT, epoch))
             train_loss = _train_epoch(network, optimiser, task, views, epoch)
-            record = _tune(network, task, views)
+            record = _tune(network, task, views, epoch)
             record |= {"train_loss": train_loss, "epoch": epoch + 1, "epochs": config.epochs}
             record["seconds"] = round(time.perf_counter() - started, 2)
             state.finish_epoch(network, optimiser, record)
@@ -185,7 +185,7 @@ def _train_epoch(
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(network.parameters(), config.grad_clip)
-        _refuse_not_finite(loss.item() + norm.item(), task, rows, epoch)
+        _refuse_not_finite(loss.item() + norm.item(), task, rows, epoch, "loss or its gradient")
         optimiser.step()
         total += loss.item() * len(batch)
     return total / len(order)
@@ -207,20 +207,24 @@ def _set_learning_rate(
         group["lr"] = share * group["peak_lr"]
 
 
-def _refuse_not_finite(value: float, task: FoldTask, rows: NDArray[Any], epoch: int) -> None:
+def _refuse_not_finite(
+    value: float, task: FoldTask, rows: NDArray[Any], epoch: int, what: str
+) -> None:
     if not math.isfinite(value):
         listed = ", ".join(map(str, rows.tolist()))
         msg = (
-            f"Fold {task.fold}, epoch {epoch + 1}: the loss or its gradient is not finite in the "
-            f"batch of image rows {listed}. Lower `lr`, or look at these images; the last good "
-            "epoch is kept."
+            f"Fold {task.fold}, epoch {epoch + 1}: no finite {what} for image rows {listed}. "
+            "Lower `lr`, or look at these images; the last good epoch is kept."
         )
         raise TrainingError(msg)
 
 
-def _tune(network: nn.Module, task: FoldTask, views: NDArray[np.uint8]) -> dict[str, float]:
+def _tune(
+    network: nn.Module, task: FoldTask, views: NDArray[np.uint8], epoch: int
+) -> dict[str, float]:
     """Loss (unweighted, at the training prevalence) and AUC on the tuning rows."""
     answer = logits(network, views, task.tuning_rows, flip=False) - _log_weight_ratio(task)
+    _refuse_not_finite(float(np.abs(answer).sum()), task, task.tuning_rows, epoch, "tuning logits")
     targets = torch.from_numpy(task.tuning_labels).double()
     loss = binary_cross_entropy(torch.from_numpy(answer), targets)
     return {

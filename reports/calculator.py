@@ -14,6 +14,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from reports.files import atomic_write_text, clean_text, json_text, sha256_bytes
+from reports.numbers import format_shortest
 from reports.templating import page_environment, template_text
 from usstats._intervals import normal_quantile
 from usstats.axes import Axis, Group

@@ -210,6 +210,13 @@ def check_option(value: Hashable, options: Collection[Any], *, name: str) -> Non
         raise ArgumentError(msg)
 
 
+def _is_whole(value: object) -> bool:
+    """A number without a fraction; True and text are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        return False
+    return bool(np.isfinite(value)) and int(value) == value
+
+
 def check_n_boot(n_boot: int, *, least: int = 2, most: int = 1_000_000) -> int:
     """Return the number of resamples if it can be computed with.
 
@@ -217,7 +224,7 @@ def check_n_boot(n_boot: int, *, least: int = 2, most: int = 1_000_000) -> int:
     ------
     ArgumentError
     """
-    if isinstance(n_boot, bool) or int(n_boot) != n_boot or not least <= n_boot <= most:
+    if not _is_whole(n_boot) or not least <= n_boot <= most:
         msg = f"`n_boot` must be a whole number from {least} to {most}; got {n_boot!r}."
         raise ArgumentError(msg)
     return int(n_boot)
@@ -230,7 +237,7 @@ def check_seed(seed: int | None) -> int:
     ------
     ArgumentError
     """
-    if seed is None or isinstance(seed, bool) or int(seed) != seed or not 0 <= seed < 2**63:
+    if seed is None or not _is_whole(seed) or not 0 <= seed < 2**63:
         msg = f"`seed` must be a whole number from 0 to 2**63 - 1; got {seed!r}."
         raise ArgumentError(msg)
     return int(seed)

@@ -150,7 +150,7 @@ def as_table(rows: dict[str, Row]) -> pd.DataFrame:
     defined = np.isfinite(table[["estimate", "conf_low", "conf_high"]].to_numpy()).all(axis=1)
     if not defined.all():
         undefined = ", ".join(np.array(MEASURES)[~defined])
-        msg = f"Undefined, or without limits, because a cell of the table is empty: {undefined}."
+        msg = f"Undefined, or without limits, because {reason}: {undefined}."
         warnings.warn(msg, SmallSampleWarning, stacklevel=4)
     return table
 

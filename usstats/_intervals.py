@@ -13,7 +13,7 @@ Float = np.float64
 
 def check_conf_level(conf_level: float) -> float:
     """Return `conf_level` if it lies inside (0, 1)."""
-    if not 0 < conf_level < 1:
+    if not isinstance(conf_level, int | float | np.number) or not 0 < conf_level < 1:
         msg = f"`conf_level` must lie inside (0, 1), for example 0.95; got {conf_level!r}."
         raise ArgumentError(msg)
     return float(conf_level)

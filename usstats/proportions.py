@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy import special
 
 from usstats._check import check_option
 from usstats._intervals import check_conf_level, normal_quantile, two_sided_p, wald_interval
-from usstats.errors import ArgumentError, PairingError
+from usstats.errors import ArgumentError, PairingError, SmallSampleWarning
 from usstats.results import Interval
 
 __all__ = ["clopper_pearson", "mcnemar", "mcnemar_clustered", "tango", "wald", "wilson"]
@@ -221,6 +222,15 @@ def mcnemar_clustered(
     statistic, p_value : float
         Chi-square with 1 df; p is 1 when every patient has as many of either kind.
 
+    Raises
+    ------
+    ArgumentError, PairingError
+
+    Warns
+    -----
+    SmallSampleWarning
+        A single patient: statistic and p value are NaN.
+
     References
     ----------
     Obuchowski (1998), Stat Med 17:1495. Durkalski et al. (2003), Stat Med 22:2417. Yang et al.
@@ -239,6 +249,10 @@ def mcnemar_clustered(
             f"The three counts need one value a patient; shapes {b.shape}, {c.shape}, {size.shape}."
         )
         raise PairingError(msg)
+    if len(b) < 2:
+        msg = "All pairs belong to one patient: a clustered test needs more, its p value is NaN."
+        warnings.warn(msg, SmallSampleWarning, stacklevel=2)
+        return np.nan, np.nan
     if np.array_equal(b, c):
         return 0.0, 1.0
     chi2 = _CLUSTERED[method](b, c, size)
