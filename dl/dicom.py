@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from dl.errors import ImageError
 
 _DECODING = (
+    BytesLengthException,
+    InvalidDicomError,
     OSError,
     AttributeError,
-    KeyError,
+    LookupError,
+    ArithmeticError,
+    TypeError,
     ValueError,
     RuntimeError,
     NotImplementedError,
@@ -37,14 +46,39 @@ def read_dicom(path: Path, *, bits: int | None = None) -> NDArray[np.uint8]:
         No pixels, several frames, too large, truncated, or a transfer syntax that cannot be
         decoded. The message never quotes the header, which may name the patient.
     """
-    with warnings.catch_warnings():
-        # pydicom's warnings quote header values, which may identify the patient.
-        warnings.simplefilter("ignore")
+    with _silent_pydicom():
         header = _header(path)
         values = _pixels(path, header)
+        scale = _gray_scale(path, header)
     if values.ndim == 3:
         return _colour(path, values)
-    return _gray(path, values, header, bits)
+    return _gray(path, values, scale, bits)
+
+
+@contextmanager
+def _silent_pydicom() -> Iterator[None]:
+    """Its warnings and log lines quote header values, which may identify the patient."""
+    logger = logging.getLogger("pydicom")
+    disabled = logger.disabled
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.disabled = True
+        try:
+            yield
+        finally:
+            logger.disabled = disabled
+
+
+@dataclass(frozen=True, kw_only=True)
+class _GrayScale:
+    """What the header says of gray values; `window` holds the limits of what is displayed."""
+
+    window: tuple[float, float] | None
+    slope: float
+    intercept: float
+    stored: int
+    signed: bool
+    inverted: bool
 
 
 def _header(path: Path) -> Any:
@@ -57,8 +91,7 @@ def _header(path: Path) -> Any:
         n_frames = int(header.get("NumberOfFrames") or 1)
         height, width = int(header.get("Rows") or 0), int(header.get("Columns") or 0)
     except _DECODING as error:
-        msg = f"{path}: the DICOM header is damaged ({type(error).__name__}). Export it again."
-        raise ImageError(msg) from None
+        raise ImageError(_damaged(path, error)) from None
     if "PixelData" not in header or not height * width:
         msg = f"{path}: this DICOM object holds no image pixels (a report, index or plan?)."
         raise ImageError(msg)
@@ -94,22 +127,38 @@ def _colour(path: Path, values: NDArray[Any]) -> NDArray[np.uint8]:
     return np.round(values * (255 / (2**depth - 1))).astype(np.uint8)
 
 
-def _gray(path: Path, values: NDArray[Any], header: Any, bits: int | None) -> NDArray[np.uint8]:
+def _gray_scale(path: Path, header: Any) -> _GrayScale:
+    try:
+        return _GrayScale(
+            window=_window(header),
+            slope=float(header.get("RescaleSlope") or 1),
+            intercept=float(header.get("RescaleIntercept") or 0),
+            stored=int(header.get("BitsStored") or 8),
+            signed=int(header.get("PixelRepresentation") or 0) == 1,
+            inverted=header.PhotometricInterpretation == "MONOCHROME1",
+        )
+    except _DECODING as error:
+        raise ImageError(_damaged(path, error)) from None
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    return f"{path}: the DICOM header is damaged ({type(error).__name__}). Export it again."
+
+
+def _gray(
+    path: Path, values: NDArray[Any], scale: _GrayScale, bits: int | None
+) -> NDArray[np.uint8]:
     from dl.images import scale_to_8_bits
 
-    window = _window(header)
-    if window is not None:
-        slope = float(header.get("RescaleSlope") or 1)
-        intercept = float(header.get("RescaleIntercept") or 0)
-        low, high = window
-        share = np.clip((values * slope + intercept - low) / (high - low), 0, 1)
+    if scale.window is not None:
+        low, high = scale.window
+        share = np.clip((values * scale.slope + scale.intercept - low) / (high - low), 0, 1)
         gray = np.round(share * 255).astype(np.uint8)
     else:
-        stored = bits or int(header.get("BitsStored", 8))
-        signed = int(header.get("PixelRepresentation", 0)) == 1
-        shifted = values.astype(np.int64) + (2 ** (stored - 1) if signed else 0)
+        stored = bits or scale.stored
+        shifted = values.astype(np.int64) + (2 ** (stored - 1) if scale.signed else 0)
         gray = scale_to_8_bits(path, shifted, stored)
-    return 255 - gray if header.PhotometricInterpretation == "MONOCHROME1" else gray
+    return 255 - gray if scale.inverted else gray
 
 
 def _window(header: Any) -> tuple[float, float] | None:

@@ -33,7 +33,17 @@ FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 #: Larger images are refused before a pixel is decoded.
 MAX_PIXELS = 40_000_000
 
-_DECODING = (OSError, SyntaxError, ValueError, EOFError, struct.error, MemoryError)
+_DECODING = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    struct.error,
+    MemoryError,
+)
 #: A mask read from a lossy or smoothed file may have this share of in-between pixels.
 _MAX_BETWEEN = 0.25
 
@@ -76,7 +86,6 @@ def read_image(path: str | Path, *, bits: int | None = None) -> NDArray[np.uint8
         return read_dicom(path, bits=bits)
     with _open(path) as picture:
         _check_size(path, *picture.size)
-        _check_single_frame(path, getattr(picture, "n_frames", 1))
         return _to_8_bits(path, _decode(path, picture), bits)
 
 
@@ -152,7 +161,10 @@ def _open(path: Path) -> Image.Image:
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
             msg = _too_large(path, "far more")
         except _DECODING as error:
-            msg = f"{path}: the header is damaged ({type(error).__name__}). Copy the file again."
+            msg = (
+                f"{path}: the header is truncated or damaged ({type(error).__name__}). "
+                "Copy the file again from its source."
+            )
     raise ImageError(msg)
 
 
@@ -178,15 +190,24 @@ def _check_single_frame(path: Path, n_frames: int) -> None:
 
 
 def _decode(path: Path, picture: Image.Image) -> Image.Image:
-    try:
-        picture.load()
-        return ImageOps.exif_transpose(picture)
-    except _DECODING as error:
-        msg = (
-            f"{path}: the pixels are truncated or damaged ({type(error).__name__}). "
-            "Copy the file again from its source."
-        )
-        raise ImageError(msg) from None
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            n_frames = getattr(picture, "n_frames", 1)
+            if n_frames == 1:
+                picture.load()
+                picture = ImageOps.exif_transpose(picture)
+        except _DECODING as error:
+            msg = (
+                f"{path}: the pixels are truncated or damaged ({type(error).__name__}). "
+                "Copy the file again from its source."
+            )
+            raise ImageError(msg) from None
+    _check_single_frame(path, n_frames)
+    if said:
+        msg = f"{path}: its metadata are damaged; look whether it stands upright."
+        warnings.warn(msg, ImageWarning, stacklevel=3)
+    return picture
 
 
 def _to_8_bits(path: Path, picture: Image.Image, bits: int | None) -> NDArray[np.uint8]:
@@ -196,11 +217,9 @@ def _to_8_bits(path: Path, picture: Image.Image, bits: int | None) -> NDArray[np
     if mode == "F":
         msg = f"{path}: floating-point pixels have no declared range. Export it with 8 or 16 bits."
         raise ImageError(msg)
-    if mode in ("1", "L"):
-        return np.array(picture.convert("L"))
     if mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in picture.info:
         return _on_black(picture)
-    return np.array(picture.convert("RGB"))
+    return np.array(picture.convert("L" if mode in ("1", "L") else "RGB"))
 
 
 def _on_black(picture: Image.Image) -> NDArray[np.uint8]:

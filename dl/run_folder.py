@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 from torch import nn
@@ -21,7 +22,7 @@ from dl.calibrate import Temperatures
 from dl.checkpoint import load_weights, model_hash
 from dl.config import TrainConfig
 from dl.data import ImageStudy
-from dl.errors import ResumeError
+from dl.errors import CheckpointError, ResumeError
 from dl.prepare import PreparedImages
 from dl.registry import build
 from dl.storage import atomic_path, read_json, write_json, write_text
@@ -31,6 +32,7 @@ __all__ = ["Run", "begin_run", "fold_folder", "image_index", "open_run"]
 
 FORMAT = "usstats.run/1"
 _SHOWN = 3
+T = TypeVar("T")
 _TEXT = dict.fromkeys(("image_id", "patient_id", "sha256", "mask_sha256", "roi", "hash"), str)
 
 
@@ -90,7 +92,10 @@ class Run:
         """
         network = build(self.config.architecture, n_classes=1, in_channels=self.config.in_channels)
         path = self.fold_folders[fold] / "weights.safetensors"
-        load_weights(network, path, architecture=self.config.architecture)
+        facts = load_weights(network, path, architecture=self.config.architecture)
+        if facts["sha256"] != self.fold_record(fold)["weights_sha256"]:
+            msg = f"{path}: these are not the weights the fold was finished with. Restore them."
+            raise CheckpointError(msg)
         return network.eval()
 
     def model_hash(self, fold: int) -> str:
@@ -145,11 +150,7 @@ def begin_run(
     ResumeError
         They differ; every changed setting, row or the folds are named.
     """
-    identity = {
-        "config": config.digest,
-        "data": _digest(images.drop(columns="fold").to_dict("list")),
-        "splits": folds.hash,
-    }
+    identity = _identity(config, images, folds)
     run = Run(folder=run_dir, config=config, folds=folds, images=images, identity=identity)
     if (run_dir / "run.json").is_file():
         _refuse_changes(open_run(run_dir), run)
@@ -175,14 +176,47 @@ def open_run(run_dir: str | Path) -> Run:
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         msg = f"{folder / 'run.json'} is not of the format {FORMAT!r}."
         raise ResumeError(msg)
-    images = pd.read_csv(folder / "images.csv", dtype=_TEXT, keep_default_na=False)
-    return Run(
-        folder=folder,
-        config=TrainConfig.from_json((folder / "config.json").read_text("utf-8")),
-        folds=Folds.from_json(folder / "splits.json"),
-        images=images,
-        identity=record["identity"],
-    )
+    config = _read_part(folder / "config.json", _read_config)
+    folds = _read_part(folder / "splits.json", Folds.from_json)
+    images = _read_part(folder / "images.csv", _read_images)
+    identity = record.get("identity")
+    if identity != _identity(config, images, folds):
+        listed = _differing(identity, _identity(config, images, folds))
+        msg = f"{folder}: {listed} changed since the run began. Restore it, or use a fresh folder."
+        raise ResumeError(msg)
+    return Run(folder=folder, config=config, folds=folds, images=images, identity=identity)
+
+
+def _identity(config: TrainConfig, images: pd.DataFrame, folds: Folds) -> dict[str, str]:
+    return {
+        "config": config.digest,
+        "data": _digest(images.drop(columns="fold").to_dict("list")),
+        "splits": folds.hash,
+    }
+
+
+def _differing(written: Any, found: Mapping[str, str]) -> str:
+    old = written if isinstance(written, Mapping) else {}
+    parts = zip(found, ("config.json", "images.csv", "splits.json"), strict=True)
+    return ", ".join(file for key, file in parts if old.get(key) != found[key])
+
+
+def _read_part(path: Path, read: Callable[[Path], T]) -> T:
+    try:
+        return read(path)
+    except (OSError, ValueError, KeyError):
+        what = "damaged" if path.is_file() else "absent"
+        msg = f"{path} is {what}; restore it, or use a fresh run folder."
+        raise ResumeError(msg) from None
+
+
+def _read_config(path: Path) -> TrainConfig:
+    return TrainConfig.from_json(path.read_text("utf-8"))
+
+
+def _read_images(path: Path) -> pd.DataFrame:
+    table = pd.read_csv(path, dtype=_TEXT, keep_default_na=False)
+    return table.astype({"row": int, "label": int, "fold": int})
 
 
 def _refuse_changes(old: Run, new: Run) -> None:

@@ -230,6 +230,19 @@ def check_n_boot(n_boot: int, *, least: int = 2, most: int = 1_000_000) -> int:
     return int(n_boot)
 
 
+def check_n_jobs(n_jobs: int) -> int:
+    """Return the number of workers: a positive number, or -1 for all cores.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if not _is_whole(n_jobs) or n_jobs == 0:
+        msg = f"`n_jobs` must be a number of workers, or -1 for all cores; got {n_jobs!r}."
+        raise ArgumentError(msg)
+    return int(n_jobs)
+
+
 def check_seed(seed: int | None) -> int:
     """Return the seed; a resampled result without one could not be repeated.
 

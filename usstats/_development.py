@@ -88,7 +88,8 @@ def _check_development(fit: Any, table: Any) -> None:
 
 def _check_no_holes(fit: Any, table: pd.DataFrame) -> None:
     variables = [*fit.spec.variables, fit.spec.outcome]
-    holes = table.reindex(columns=variables).isna().sum()
+    check_present(table, variables)
+    holes = table[variables].isna().sum()
     if holes.any():
         counts = ", ".join(f"{name} {n}" for name, n in holes[holes > 0].items())
         msg = (

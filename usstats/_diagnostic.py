@@ -144,12 +144,13 @@ def accuracy_table(
     return as_table(rows)
 
 
-def as_table(rows: dict[str, Row]) -> pd.DataFrame:
+def as_table(rows: dict[str, Row], *, lone_patient: bool = False) -> pd.DataFrame:
     """The measures in their order; undefined ones are named in a warning."""
     table = pd.DataFrame([rows[name] for name in MEASURES], columns=list(_COLUMNS))
     defined = np.isfinite(table[["estimate", "conf_low", "conf_high"]].to_numpy()).all(axis=1)
     if not defined.all():
         undefined = ", ".join(np.array(MEASURES)[~defined])
+        reason = "there is a single patient" if lone_patient else "a cell of the table is empty"
         msg = f"Undefined, or without limits, because {reason}: {undefined}."
         warnings.warn(msg, SmallSampleWarning, stacklevel=4)
     return table
@@ -262,7 +263,7 @@ def clustered_table(
         rows[name] = ratio_row(name, ratios[name][0], _se(values, cluster), conf_level)
     youden = shares["sensitivity"].estimate + shares["specificity"].estimate - 1
     rows["youden"] = _clustered_youden(youden, _se(on_youden, cluster), conf_level)
-    return as_table(rows)
+    return as_table(rows, lone_patient=not cluster.any())
 
 
 @dataclass(frozen=True, kw_only=True)

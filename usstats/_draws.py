@@ -91,9 +91,14 @@ class Resamples:
             A missing seed, or an impossible `n_boot`.
         PairingError
             Labels of another length, or a patient in two strata.
+        ResampleError
+            A single patient.
         """
         codes = check_cluster(cluster, n)
         unit = np.arange(n) if codes is None else codes
+        if not unit.any():
+            msg = "There is one patient to draw from: every resample would be the data themselves."
+            raise ResampleError(msg)
         return cls(
             n=n,
             n_boot=check_n_boot(n_boot),

@@ -15,7 +15,13 @@ from usstats._columns import check_complete, check_present, missing_counts
 from usstats._prepared import Prepared
 from usstats._rank import check_full_rank
 from usstats.design import DesignSpec, Term, learn_design, read_model
-from usstats.errors import ArgumentError, DesignError, MissingDataError, SmallSampleWarning
+from usstats.errors import (
+    ArgumentError,
+    DesignError,
+    MissingDataError,
+    PairingError,
+    SmallSampleWarning,
+)
 
 Float = np.float64
 Vector = NDArray[Float]
@@ -59,10 +65,18 @@ def prepare(
         X=X,
         y=y,
         weights=_checked_weights(_per_row(weights, data, kept, "weights")),
-        cluster=check_cluster(labels, len(y)),
+        cluster=_checked_cluster(labels, len(y)),
         n_dropped=int((~kept).sum()),
         missing=missing_counts(data, variables),
     )
+
+
+def _checked_cluster(labels: ArrayLike | None, n: int) -> NDArray[np.int64] | None:
+    codes = check_cluster(labels, n)
+    if codes is not None and not codes.any():
+        msg = "`cluster` holds one patient: a sandwich covariance over patients needs several."
+        raise PairingError(msg)
+    return codes
 
 
 def _kept_rows(data: pd.DataFrame, variables: list[str], missing: str) -> NDArray[np.bool_]:

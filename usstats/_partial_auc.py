@@ -108,7 +108,10 @@ def _check_range(
     focus, limits = (
         ("specificity", specificity) if sensitivity is None else ("sensitivity", sensitivity)
     )
-    values = np.sort(np.asarray(limits, dtype=float))
+    try:
+        values = np.sort(np.atleast_1d(np.asarray(limits, dtype=float)))
+    except (TypeError, ValueError):
+        values = np.empty(0)
     if values.shape != (2,) or not 0 <= values[0] < values[1] <= 1:
         msg = f"`{focus}` must be two different limits inside [0, 1]; got {limits!r}."
         raise ArgumentError(msg)

@@ -189,6 +189,9 @@ def adjust_p_values(p_values: ArrayLike, method: str = "holm") -> NDArray[Float]
 def _variable_names(
     data: pd.DataFrame, by: str | None, variables: Sequence[str] | None, patient_id: str | None
 ) -> list[str]:
+    if not isinstance(data, pd.DataFrame):
+        msg = f"`data` must be a pandas DataFrame; got {type(data).__name__}."
+        raise SchemaError(msg)
     aside = {by, patient_id} - {None}
     names = list(data.columns if variables is None else variables)
     absent = [str(name) for name in (*names, *aside) if name not in data.columns]

@@ -304,6 +304,11 @@ def build_nomogram(
     >>> nomogram.points(x=25.0).total
     50.0
     """
+    if not hasattr(fit, "spec"):
+        msg = (
+            f"`fit` must be a fitted model such as fit_logistic returns; got {type(fit).__name__}."
+        )
+        raise ArgumentError(msg)
     _check_options(fit.spec, max_points, ranges or {}, ticks or {})
     variables = group_variables(fit.spec)
     groups = [

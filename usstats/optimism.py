@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from usstats._check import Float
+from usstats._check import Float, check_n_jobs
 from usstats._corrected_curves import (
     CorrectedDecisionCurve,
     corrected_calibration,
@@ -301,7 +301,7 @@ def validate(
         stratify=stratify,
         resamples=resamples,
     )
-    refits = refit(case, plan, n_jobs)
+    refits = refit(case, plan, check_n_jobs(n_jobs))
     _check_failed(refits.failed)
     return _result(case, plan, refits, cluster)
 

@@ -250,7 +250,7 @@ def pool(fits: Sequence[LogisticFit], *, conf_level: float = 0.95) -> PooledFit:
     >>> pooled
     <PooledFit y: 1 df, ml, 5 imputations (Rubin); n = 8, events = 4>
     """
-    models = tuple(fits)
+    models = (fits,) if isinstance(fits, LogisticFit) else tuple(fits)
     _check_fits(models)
     estimates = pool_estimates(
         np.array([fit.params.to_numpy() for fit in models]),

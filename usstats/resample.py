@@ -19,7 +19,7 @@ from usstats._bootstrap_limits import (
     jackknife_acceleration,
     percentile_limits,
 )
-from usstats._check import check_lengths, check_option
+from usstats._check import check_lengths, check_n_jobs, check_option
 from usstats._draws import Resamples, as_resamples
 from usstats._intervals import check_conf_level
 from usstats.errors import (
@@ -85,7 +85,7 @@ def replicate(
 
     Warnings of this package inside a replicate are silenced: a failure is counted instead.
     """
-    if n_jobs == 1:
+    if check_n_jobs(n_jobs) == 1:
         return _replicate_range(statistic, arrays, resamples, 0, len(resamples))
     from joblib import Parallel, cpu_count, delayed
 

@@ -147,7 +147,7 @@ def choose_threshold(
 
 
 def _specificity_weight(cost: float, prevalence: float | None) -> float:
-    if cost <= 0 or (prevalence is not None and not 0 < prevalence < 1):
+    if not cost > 0 or (prevalence is not None and not 0 < prevalence < 1):
         msg = (
             f"`cost` must be positive and `prevalence` inside (0, 1); got {cost!r} and "
             f"{prevalence!r}."
@@ -190,7 +190,7 @@ def _reach(
         if specificity is None
         else ("specificity", specificity, points.specificity)
     )
-    if target is None or not 0 < target <= 1:
+    if not isinstance(target, int | float | np.number) or not 0 < target <= 1:
         msg = f"`{name}` must lie in (0, 1]; got {target!r}."
         raise ArgumentError(msg)
     rows = np.flatnonzero(reached[:-1] >= target - 1e-12)
@@ -282,7 +282,11 @@ def diagnostic_accuracy(
 def _threshold_value(threshold: object) -> float:
     if isinstance(threshold, Threshold):
         return threshold.value
-    if isinstance(threshold, int | float | np.number) and np.isfinite(float(threshold)):
+    if (
+        isinstance(threshold, int | float | np.number)
+        and not isinstance(threshold, bool)
+        and np.isfinite(float(threshold))
+    ):
         return float(threshold)
     msg = (
         f"`threshold` must be a finite number or a Threshold; got {threshold!r}. Choose it in "

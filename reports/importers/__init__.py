@@ -63,6 +63,9 @@ def import_release(
         msg = f"No importer for {release!r}. There are: {', '.join(sorted(IMPORTERS))}."
         raise ArgumentError(msg)
     folder = Path(source)
+    if not folder.is_dir():
+        msg = f"The folder {folder} does not exist; name the one {release} was unpacked into."
+        raise SchemaError(msg)
     other = _external_folder(release, folder, external) if with_external else None
     return IMPORTERS[release](folder, Path(target), external=other)
 

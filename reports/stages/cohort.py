@@ -20,8 +20,8 @@ SKEWED = 1.0
 def check(work: Workspace) -> None:
     """Every problem in one pass; errors stop the study, warnings are kept for the report."""
     problems = check_study(work.study.root)
-    write_csv(work.folder / "problems.csv", problems_frame(problems))
     assert_valid(problems)
+    write_csv(work.folder / "problems.csv", problems_frame(problems))
 
 
 def cohort(work: Workspace) -> None:

@@ -40,8 +40,8 @@ def test_wilson_solves_the_score_equation(x, n, conf_level):
     def surplus(p):
         return n * (x / n - p) ** 2 - z**2 * p * (1 - p)
 
-    low = 0.0 if x == 0 else optimize.brentq(surplus, 1e-12, x / n)
-    high = 1.0 if x == n else optimize.brentq(surplus, x / n, 1 - 1e-12)
+    low = 0.0 if x == 0 else optimize.brentq(surplus, 1e-12, x / n - 1e-9 * (x == n))
+    high = 1.0 if x == n else optimize.brentq(surplus, x / n + 1e-9 * (x == 0), 1 - 1e-12)
     assert_allclose(limits(wilson(x, n, conf_level=conf_level)), [low, high], atol=1e-10)
 
 

@@ -189,7 +189,7 @@ def test_failed_resamples_are_counted_warned_of_and_refused():
     assert check_failures(ok) == 5
     with pytest.warns(FailedResamplesWarning, match=r"6 of 100 resamples \(6.0%\)"):
         assert check_failures(some) == 6
-    with pytest.raises(ResampleError, match="21 of 100 .* above 20%"):
+    with pytest.raises(ResampleError, match=r"21 of 100 .* above 20%"):
         check_failures(many)
 
 
@@ -198,7 +198,8 @@ def test_one_class_resamples_are_failures_not_crashes():
 
     def strict(y, s):
         if y.sum() == 0:
-            raise OutcomeError("no events")
+            msg = "no events"
+            raise OutcomeError(msg)
         return pairwise_auc(y, s)
 
     with pytest.warns(FailedResamplesWarning):
@@ -209,7 +210,8 @@ def test_one_class_resamples_are_failures_not_crashes():
 
 def test_errors_of_the_statistic_itself_are_not_hidden():
     def broken(x):
-        raise TypeError("a bug")
+        msg = "a bug"
+        raise TypeError(msg)
 
     with pytest.raises(TypeError, match="a bug"):
         bootstrap(broken, np.arange(5.0), n_boot=20, seed=1)

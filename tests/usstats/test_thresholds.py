@@ -63,6 +63,7 @@ def counted(y, positive):
         ("ndka_topleft", "ndka", {"criterion": "closest_topleft"}),
     ],
 )
+@pytest.mark.filterwarnings("ignore::usstats.errors.SmallSampleWarning")  # a rule without alarms
 def test_best_threshold_equals_coords(path, marker, options):
     # coords(roc, "best", best.method =, best.weights =); pROC's threshold is a mid-point
     case = load_case("roc_asah_coords")
