@@ -24,7 +24,7 @@ from usstats.splits import make_folds
 __all__ = ["LinearHead", "feature_table", "fit_head", "frozen_network"]
 
 INNER_FOLDS = 5
-_MIN_STD = 1e-8
+_LEAST_SPREAD = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,11 +138,14 @@ def _ridge_path(
 ) -> list[tuple[NDArray[np.float64], float]]:
     """Ridge logistic fits on standardised features, told in the features' own units.
 
+    A feature is divided by its spread, but never by less than the median spread: one that is zero
+    in all but a few images would otherwise answer a new image with tens of standard deviations.
+
     The ridge does not notice a rotation, so the fit runs in the at most n directions in which
     the n images differ.
     """
     centre, spread = x.mean(axis=0), x.std(axis=0)
-    scale = np.where(spread > _MIN_STD, 1 / np.maximum(spread, _MIN_STD), 0.0)
+    scale = 1 / np.maximum(spread, max(float(np.median(spread)), _LEAST_SPREAD))
     left, singular, right = np.linalg.svd((x - centre) * scale, full_matrices=False)
     weights = (1.0, 1.0) if config.class_weights == "none" else balanced_weights(y)
     fits = []

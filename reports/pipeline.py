@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +25,8 @@ from reports.study import Study
 from usstats.errors import UsstatsWarning
 
 RECORDS = "stages"
+#: Processes side by side; no number depends on it.
+WORKERS = min(os.cpu_count() or 1, 8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +44,10 @@ class Workspace:
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A named step: what it depends on, and the function that does it."""
+    """A named step: what it depends on, and the function that does it.
+
+    A stage starts in an empty folder unless it `resumes`: then it finds what a killed run left.
+    """
 
     name: str
     title: str
@@ -50,6 +57,7 @@ class Stage:
     inputs: Callable[[Study], Iterable[Path]] = lambda study: ()
     applies: Callable[[Study], bool] = lambda study: True
     version: int = 1
+    resumes: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,8 +132,10 @@ def _run_stage(
         say(f"{stage.title}: unchanged")
         return found
     say(f"{stage.title} ...")
-    folder.mkdir(parents=True, exist_ok=True)
     record_path(study.run_dir, stage.name).unlink(missing_ok=True)
+    if folder.exists() and not stage.resumes:
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     with _recorded_warnings() as warned:
         stage.work(Workspace(study=study, folder=folder, say=say))

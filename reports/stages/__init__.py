@@ -59,14 +59,14 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         name="check",
         title="Checking tables and images",
-        work=cohort.check,
+        work=cohort.check_tables,
         settings=_everything,
         inputs=_pictures,
     ),
     Stage(
         name="describe",
         title="Describing the patients",
-        work=cohort.cohort,
+        work=cohort.describe_cohorts,
         settings=_everything,
         inputs=_tables,
     ),
@@ -77,6 +77,7 @@ STAGES: tuple[Stage, ...] = (
         settings=_networks,
         inputs=_pictures,
         applies=_has_networks,
+        resumes=True,
     ),
     Stage(
         name="predict",
@@ -127,7 +128,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         name="explain",
         title="Explaining the network",
-        work=explain.explain,
+        work=explain.explain_network,
         needs=("train", "fuse"),
         settings=_networks,
         inputs=_pictures,
@@ -136,7 +137,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         name="truth",
         title="Holding the results against the known truth",
-        work=truth.truth,
+        work=truth.compare_with_truth,
         needs=("train", "fit", "validate"),
         settings=_everything,
         inputs=lambda study: [study.root / TRUTH_FILE],
@@ -145,14 +146,14 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         name="draw",
         title="Drawing the figures",
-        work=draw.draw,
+        work=draw.draw_figures,
         needs=("describe", "fuse", "fit", "validate", "compare", "external", "explain"),
         settings=_everything,
     ),
     Stage(
         name="report",
         title="Writing the report",
-        work=write.write,
+        work=write.write_manuscript,
         needs=(
             "check",
             "describe",

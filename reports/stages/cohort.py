@@ -17,14 +17,14 @@ BOOKKEEPING = ("patient_id", "cohort", "centre", "event")
 SKEWED = 1.0
 
 
-def check(work: Workspace) -> None:
+def check_tables(work: Workspace) -> None:
     """Every problem in one pass; errors stop the study, warnings are kept for the report."""
     problems = check_study(work.study.root)
     assert_valid(problems)
     write_csv(work.folder / "problems.csv", problems_frame(problems))
 
 
-def cohort(work: Workspace) -> None:
+def describe_cohorts(work: Workspace) -> None:
     """Participant flow and Table 1."""
     study = work.study
     write_csv(work.folder / "flow.csv", participant_flow(study))

@@ -38,7 +38,7 @@ MM_PER_INCH = 25.4
 MODEL_LABELS = {"dl_prob": "network"}
 
 
-def draw(work: Workspace) -> None:
+def draw_figures(work: Workspace) -> None:
     """Write each figure as PDF, SVG and PNG, and what is in the files as figures.json."""
     records = {}
     for name, (make, options) in figures(work.study).items():

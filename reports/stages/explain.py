@@ -11,7 +11,7 @@ import pandas as pd
 from reports.files import atomic_write_bytes, write_csv
 from reports.pipeline import Workspace
 from reports.stages.model import read_patients
-from reports.stages.network import image_table
+from reports.stages.network import image_table, network_folder
 
 if TYPE_CHECKING:
     from dl.explain import CamRecord
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PER_KIND = 2
 
 
-def explain(work: Workspace) -> None:
+def explain_network(work: Workspace) -> None:
     """The maps' overlap with the mask for all development images, and a few maps for the panel."""
     from dl.data import ImageStudy
     from dl.explain import cam_frame
@@ -29,7 +29,7 @@ def explain(work: Workspace) -> None:
     study = work.study
     images = image_table(study, *study.config.cohorts.development)
     records = explain_images(
-        work.of("train") / study.config.fusion.network,
+        network_folder(work, study.config.fusion.network),
         ImageStudy(images=images, root=study.root),
         list(images["image_id"]),
     )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from reports.files import write_csv, write_json
 from reports.pipeline import Workspace
@@ -46,7 +49,7 @@ def fuse(work: Workspace) -> None:
         write_csv(work.folder / "shift.csv", pd.concat(shifts, ignore_index=True))
 
 
-def predictions_path(work: Workspace):
+def predictions_path(work: Workspace) -> Path:
     """Our networks' table, or the one that came with the study."""
     if work.study.config.networks:
         return work.of("predict") / "predictions.csv"
@@ -176,9 +179,9 @@ def recipe_for(study: Study, model: Model, *, imputes: bool) -> Recipe:
     )
 
 
-def mean_risk(model_fit: Fit, completed: Sequence[pd.DataFrame]):
+def mean_risk(model_fit: Fit, completed: Sequence[pd.DataFrame]) -> NDArray[np.float64]:
     """Each patient's risk, averaged over the completed copies."""
-    return sum(model_fit.predict(frame) for frame in completed) / len(completed)
+    return np.mean([model_fit.predict(frame) for frame in completed], axis=0)
 
 
 def read_fit(work: Workspace, name: str) -> Fit:

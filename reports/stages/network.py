@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from reports.files import write_csv
-from reports.pipeline import Workspace
-from reports.study import Network, Study
+from reports.pipeline import WORKERS, Workspace
+from reports.study import Study
+
+if TYPE_CHECKING:
+    from dl.config import TrainConfig
 
 
 def image_table(study: Study, *cohorts: str) -> pd.DataFrame:
@@ -28,18 +35,35 @@ def train(work: Workspace) -> None:
         work.say(f"  network {name}: {network.architecture}, {network.route}, {network.region}")
         predictions = cross_validate(
             ImageStudy(images=images, root=study.root),
-            train_config(network, study.config.seed, name, study.config.outcome.positive),
-            run_dir=work.folder / name,
+            train_config(study, name),
+            run_dir=network_folder(work, name),
             progress=console_progress(),
+            n_jobs=WORKERS,
         )
         write_csv(work.folder / f"{name}.csv", predictions)
 
 
-def train_config(network: Network, seed: int, name: str, positive: str):
-    """The network's choices as the configuration that determines a training run."""
+def train_config(study: Study, name: str) -> TrainConfig:
+    """A network's choices as the configuration that determines a training run."""
     from dl.config import TrainConfig
 
-    return TrainConfig(name=name, positive=positive, seed=seed, **network.model_dump())
+    return TrainConfig(
+        name=name,
+        positive=study.config.outcome.positive,
+        seed=study.config.seed,
+        **study.config.networks[name].model_dump(),
+    )
+
+
+def network_folder(work: Workspace, name: str) -> Path:
+    """Where a network's folds lie: a folder for each configuration and table it was trained with.
+
+    So that another number of epochs starts afresh, and the old one can be gone back to.
+    """
+    study = work.study
+    table = image_table(study, *study.config.cohorts.development)
+    content = train_config(study, name).to_json() + table.to_csv(index=False)
+    return work.of("train") / f"{name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
 
 def predict(work: Workspace) -> None:
@@ -48,7 +72,7 @@ def predict(work: Workspace) -> None:
     config = study.config
     parts = [
         pd.read_csv(path, dtype={"patient_id": str, "image_id": str})
-        for path in sorted(work.of("train").glob("*.csv"))
+        for path in (work.of("train") / f"{name}.csv" for name in config.networks)
     ]
     parts += [_external(work, cohort) for cohort in config.cohorts.external]
     write_csv(work.folder / "predictions.csv", pd.concat(parts, ignore_index=True))
@@ -61,4 +85,4 @@ def _external(work: Workspace, cohort: str) -> pd.DataFrame:
     study = work.study
     network = study.config.network_for(cohort)
     images = image_table(study, cohort).drop(columns="label")
-    return predict_images(work.of("train") / network, ImageStudy(images=images, root=study.root))
+    return predict_images(network_folder(work, network), ImageStudy(images=images, root=study.root))

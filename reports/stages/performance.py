@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from reports.files import write_csv
-from reports.pipeline import Workspace
+from reports.pipeline import WORKERS, Workspace
 from reports.stages.model import (
     TEXT_IDS,
     complete,
@@ -43,7 +43,7 @@ def validate(work: Workspace) -> None:
             n_boot=study.config.validation.n_boot,
             recipe=recipe_for(study, model, imputes=bool(table.isna().any().any())),
             seed=study.config.seed,
-            n_jobs=2,
+            n_jobs=WORKERS,
         )
         write_csv(work.folder / f"{model.name}.csv", result.frame())
         write_csv(work.folder / f"{model.name}_auc.csv", result.interval("auc").frame())

@@ -11,6 +11,7 @@ import pandas as pd
 from reports.files import write_csv
 from reports.pipeline import Workspace
 from reports.stages.model import read_fit
+from reports.stages.network import network_folder
 from reports.study import Study
 from reports.synthetic import TRUTH_FILE, Truth
 from usstats.decision import decision_curve
@@ -22,7 +23,7 @@ N_FRESH = 400
 MEASURES = ("auc", "calibration_slope", "net_benefit")
 
 
-def truth(work: Workspace) -> None:
+def compare_with_truth(work: Workspace) -> None:
     """What the report promises, what fresh patients of the same law get, and the best possible."""
     study = work.study
     law = Truth.from_json(study.root / TRUTH_FILE)
@@ -84,7 +85,7 @@ def fresh_patients(work: Workspace, law: Truth) -> pd.DataFrame:
     with tempfile.TemporaryDirectory(dir=work.folder) as scratch:
         images = law.draw_images(patients, Path(scratch), seed=study.config.seed + 1)
         predictions = predict(
-            work.of("train") / study.config.fusion.network,
+            network_folder(work, study.config.fusion.network),
             ImageStudy(images=images, root=Path(scratch)),
         )
     probability = patient_probability(predictions, aggregate=study.config.fusion.aggregate)

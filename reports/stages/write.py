@@ -48,7 +48,7 @@ from usstats.nomogram import build_nomogram
 NUMBERS = "esr"
 
 
-def write(work: Workspace) -> None:
+def write_manuscript(work: Workspace) -> None:
     """Everything a reader opens, in one folder."""
     study = work.study
     evidence = Evidence(run_dir=study.run_dir, preset=NUMBERS)

@@ -96,3 +96,30 @@ def test_stage_that_does_not_apply_is_left_out(study):
     )
     assert run_stages(study, [stage], say=lambda line: None) == []
     assert not calls
+
+
+def test_nothing_stale_stays_in_a_stage(study):
+    calls: list[str] = []
+    (study.root / "table.csv").write_text("a\n1\n")
+    _run(study, _two_stages(calls))
+    (study.run_dir / "first" / "of_an_older_run.txt").write_text("stale")
+    study.setting = 2
+    _run(study, _two_stages(calls))
+    assert not (study.run_dir / "first" / "of_an_older_run.txt").exists()
+
+
+def test_stage_that_resumes_finds_what_a_killed_run_left(study):
+    found: list[bool] = []
+
+    def work(workspace) -> None:
+        partial = workspace.folder / "partial.txt"
+        found.append(partial.exists())
+        partial.write_text("half")
+        if len(found) == 1:
+            raise KeyboardInterrupt
+
+    stage = Stage(name="only", title="Only", work=work, resumes=True)
+    with pytest.raises(KeyboardInterrupt):
+        _run(study, [stage])
+    _run(study, [stage])
+    assert found == [False, True]

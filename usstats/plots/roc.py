@@ -102,7 +102,8 @@ def curve_label(name: str, area: Estimate) -> str:
     >>> curve_label("nomogram", area)
     'nomogram\\nAUC 0.90 (0.86\N{EN DASH}1.00)'
     """
-    numbers = f"AUC {area.estimate:.2f} ({area.conf_low:.2f}\N{EN DASH}{area.conf_high:.2f})"
+    shown = ">0.99" if 0.995 <= area.estimate < 1 else f"{area.estimate:.2f}"
+    numbers = f"AUC {shown} ({area.conf_low:.2f}\N{EN DASH}{area.conf_high:.2f})"
     return f"{plain(name)}\n{numbers}" if name else numbers
 
 

@@ -15,6 +15,7 @@ from numpy.testing import assert_allclose
 from usstats.errors import ArgumentError
 from usstats.plots.roc import curve_label, plot_roc
 from usstats.plots.style import OKABE_ITO, REFERENCE_GREY
+from usstats.results import Estimate
 from usstats.roc import roc_curve
 
 
@@ -140,3 +141,27 @@ def test_every_format_can_be_saved(curves, kind):
     file = io.BytesIO()
     plot_roc(curves, points=READERS).figure.savefig(file, format=kind)
     assert file.tell() > 1000
+
+
+@pytest.mark.parametrize(
+    ("estimate", "shown"), [(0.9949, "0.99"), (0.9950, ">0.99"), (0.9996, ">0.99"), (1.0, "1.00")]
+)
+def test_an_area_below_one_is_never_shown_as_one(estimate, shown):
+    area = Estimate(
+        measure="auc",
+        estimate=estimate,
+        std_error=0.001,
+        conf_low=0.98,
+        conf_high=1.0,
+        conf_level=0.95,
+        method="delong",
+        n=90,
+        n_event=45,
+    )
+    assert curve_label("", area) == f"AUC {shown} (0.98\N{EN DASH}1.00)"
+
+
+def test_no_text_is_smaller_than_six_points(curves):
+    ax = plot_roc(curves, points=READERS.assign(group="readers"))
+    texts = [*ax.get_legend().get_texts(), *ax.get_xticklabels(), *ax.texts, ax.xaxis.label]
+    assert min(text.get_fontsize() for text in texts) >= 6
