@@ -12,9 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from usstats._check import check_option
 from usstats.errors import ArgumentError, PairingError
 
 __all__ = ["CamOverlap", "GradCam", "cam_overlap"]
+
+_SIGN = {"event": 1.0, "non_event": -1.0}
 
 
 class GradCam:
@@ -77,15 +80,15 @@ class GradCam:
         Raises
         ------
         ArgumentError
-            Used outside the `with` block.
+            Used outside the `with` block, or toward something else.
         """
+        check_option(toward, _SIGN, name="toward")
         if self._hook is None:
             msg = "GradCam must be used inside its `with` block."
             raise ArgumentError(msg)
-        sign = {"event": 1.0, "non_event": -1.0}[toward]
         with torch.enable_grad():
             logit = self._network(x.detach().requires_grad_())[:, 0]
-            (gradient,) = torch.autograd.grad(sign * logit.sum(), self._map)
+            (gradient,) = torch.autograd.grad(_SIGN[toward] * logit.sum(), self._map)
         weight = gradient.mean(dim=(2, 3), keepdim=True)
         raw = (weight * self._map.detach()).sum(dim=1, keepdim=True).relu()
         return interpolate(raw, size=x.shape[-2:], mode="bilinear", align_corners=False)[:, 0]

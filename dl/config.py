@@ -190,10 +190,12 @@ class TrainConfig:
         Raises
         ------
         ConfigError
-            Not JSON, an unknown key, or a value out of range.
+            Not JSON, an unknown or repeated key, or a value out of range.
         """
         try:
-            content = json.loads(text)
+            content = json.loads(text, object_pairs_hook=_refuse_repeated)
+        except ConfigError:
+            raise
         except ValueError:
             msg = "The configuration is not valid JSON."
             raise ConfigError(msg) from None
@@ -228,6 +230,16 @@ class TrainConfig:
         return [name for name in one if one[name] != two[name]]
 
 
+def _refuse_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        seen: set[str] = set()
+        first = next(key for key, _ in pairs if key in seen or seen.add(key))
+        msg = f"`{first}` stands twice in the configuration; which of them is meant?"
+        raise ConfigError(msg)
+    return content
+
+
 def _refuse_unknown(cls: type, values: Mapping[str, Any], prefix: str) -> None:
     unknown = sorted(set(values) - {item.name for item in fields(cls)})
     if unknown:
@@ -247,6 +259,8 @@ def _check_types(config: Any, prefix: str) -> None:
             raise ConfigError(msg)
         if hint is float:
             object.__setattr__(config, item.name, float(value))
+        elif hint == tuple[float, ...]:
+            object.__setattr__(config, item.name, tuple(map(float, value)))
 
 
 def _fits(value: Any, hint: Any) -> bool:

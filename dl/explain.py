@@ -71,7 +71,7 @@ class CamRecord:
 
 
 def explain(run_dir: str | Path, study: ImageStudy, image_ids: Sequence[str]) -> list[CamRecord]:
-    """Grad-CAM of images; a development image is explained by its out-of-fold network.
+    """Grad-CAM of images; a development patient's are explained by the out-of-fold network.
 
     Parameters
     ----------
@@ -94,13 +94,11 @@ def explain(run_dir: str | Path, study: ImageStudy, image_ids: Sequence[str]) ->
     """
     run = open_run(run_dir)
     rows = study.rows(list(image_ids))
-    fold_of = dict(zip(run.images["image_id"], run.images["fold"], strict=True))
+    fold_of = dict(zip(run.images["patient_id"], run.images["fold"], strict=True))
+    patients = study.patients
     with steady_torch(epoch_seed(run.config, 0, START)):
         networks = {fold: run.network(fold) for fold in range(run.folds.n_folds)}
-        return [
-            _explain_one(run, study, row, fold_of.get(image_id), networks)
-            for row, image_id in zip(rows, map(str, image_ids), strict=True)
-        ]
+        return [_explain_one(run, study, row, fold_of.get(patients[row]), networks) for row in rows]
 
 
 def _explain_one(

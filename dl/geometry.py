@@ -208,7 +208,10 @@ def letterbox(image: NDArray[Any], size: int) -> NDArray[Any]:
 
 
 def _spacing(pixel_spacing_mm: float | ArrayLike) -> NDArray[np.float64]:
-    spacing = np.broadcast_to(np.asarray(pixel_spacing_mm, dtype=float), 2)
+    try:
+        spacing = np.broadcast_to(np.asarray(pixel_spacing_mm, dtype=float), 2)
+    except (TypeError, ValueError):
+        spacing = np.full(2, np.nan)
     if not (np.isfinite(spacing).all() and (spacing > 0).all()):
         msg = (
             "`pixel_spacing_mm` must be positive millimetres per pixel (one number, or rows and "

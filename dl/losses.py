@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -47,9 +46,10 @@ def binary_cross_entropy(
 
     Examples
     --------
+    >>> import torch
     >>> round(binary_cross_entropy(torch.tensor([0.0]), torch.tensor([1.0])).item(), 4)
     0.6931
     """
     smoothed = targets * (1 - label_smoothing) + label_smoothing / 2
-    weight = torch.where(targets > 0.5, weights[1], weights[0])
+    weight = targets * weights[1] + (1 - targets) * weights[0]
     return binary_cross_entropy_with_logits(logits, smoothed, weight=weight)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from dl.config import TrainConfig
 from dl.data import ImageStudy
-from dl.errors import ImageError, ImageWarning, MaskError
+from dl.errors import ImageError, ImageWarning, MaskError, ResumeError
 from dl.fingerprint import (
     confirmed_duplicates,
     detail_signature,
@@ -154,8 +154,8 @@ def prepare(
     cache_dir.mkdir(parents=True, exist_ok=True)
     array, facts = cache_dir / f"images-{key}.npy", cache_dir / f"images-{key}.json"
     details = cache_dir / f"details-{key}.npy"
-    if not facts.is_file():
-        _decode_all(study, preparation, (array, details, facts), report)
+    if not _is_whole(facts, (array, details)):
+        _decode_all(study, preparation, digests, (array, details, facts), report)
     return PreparedImages(
         views=np.load(array, mmap_mode="r", allow_pickle=False),
         cache=array,
@@ -192,9 +192,19 @@ def _cache_key(
     return hashlib.sha256(content.encode()).hexdigest()[:24]
 
 
+def _is_whole(facts: Path, files: tuple[Path, ...]) -> bool:
+    """The cache was finished, and its arrays are still those that were written."""
+    try:
+        written = read_json(facts).get("sha256")
+        return written == [sha256_file(file) for file in files]
+    except (ResumeError, OSError):
+        return False
+
+
 def _decode_all(
     study: ImageStudy,
     preparation: Preparation,
+    digests: list[tuple[str, str | None]],
     files: tuple[Path, Path, Path],
     report: Report | None,
 ) -> None:
@@ -203,8 +213,26 @@ def _decode_all(
         seen = _decode_into(temporary, study, preparation, report)
     with atomic_path(details) as temporary, temporary.open("wb") as file:
         np.save(file, np.stack([detail for _, detail in seen]), allow_pickle=False)
-    hashes = [f"{perceptual:016x}" for perceptual, _ in seen]
-    write_json(facts, {"hashes": hashes, "preparation": asdict(preparation)})
+    _refuse_replaced(study, preparation, digests)
+    content = {
+        "hashes": [f"{perceptual:016x}" for perceptual, _ in seen],
+        "preparation": asdict(preparation),
+        "sha256": [sha256_file(array), sha256_file(details)],
+    }
+    write_json(facts, content)
+
+
+def _refuse_replaced(
+    study: ImageStudy, preparation: Preparation, digests: list[tuple[str, str | None]]
+) -> None:
+    now = _digests(study, preparation)
+
+    def one(row: int) -> None:
+        if now[row] != digests[row]:
+            msg = "the image or its mask changed while the images were being read; run again"
+            raise ImageError(msg)
+
+    _for_every_row(len(study), one)
 
 
 def _decode_into(

@@ -118,7 +118,10 @@ def read_state(folder: Path, identity: dict[str, str]) -> TrainingState:
     if not path.is_file():
         return TrainingState(folder, identity)
     content = read_json(path)
-    if content.get("identity") != identity:
+    if not isinstance(content, dict) or {"identity", "history", "files"} - set(content):
+        msg = f"{path} is damaged. Remove the fold's folder to train it again."
+        raise ResumeError(msg)
+    if content["identity"] != identity:
         msg = f"{path} belongs to other settings, data or folds. Choose another run folder."
         raise ResumeError(msg)
     return TrainingState(folder, identity, content["history"], content["files"])

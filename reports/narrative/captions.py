@@ -65,7 +65,9 @@ CAPTIONS: Mapping[str, Caption] = MappingProxyType(
 def external_caption(cohort: str) -> Caption:
     """Caption of the three panels of an external cohort."""
     return Caption(
-        title=f"External cohort {cohort}: (a) ROC curve, (b) calibration, (c) decision curve",
+        title=f"External cohort {cohort}: (a) ROC curve with its band, (b) calibration: solid, "
+        "flexible curve; dash-dotted, logistic recalibration where the flexible curve is withheld; "
+        "below, events and non-events by risk, (c) decision curve with its band",
         alt="ROC curve, calibration plot and decision curve of an external cohort.",
         width_mm=DOUBLE,
     )

@@ -86,9 +86,9 @@ NOA_CONFIG: Mapping[str, Any] = MappingProxyType(
         "decision": {
             "low": 0.30,
             "high": 0.90,
-            "rationale": "Testicular sperm extraction is prepared instead of reconstruction when "
-            "non-obstructive azoospermia is at least about as likely as not; few surgeons would "
-            "act below 30 % or wait above 90 %.",
+            "rationale": "The choice is sperm extraction or reconstruction of the ducts. Few "
+            "surgeons would prepare an extraction while non-obstructive azoospermia is less than "
+            "30 % likely, and few would still explore for an obstruction above 90 %.",
         },
         "seed": DEFAULT_SEED,
     }

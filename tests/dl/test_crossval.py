@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -152,7 +153,7 @@ def test_no_patient_is_on_both_sides(finished):
         outside = set(patients[rows["held_out"]])
         assert not outside & (inside[0] | inside[1])
         assert not inside[0] & inside[1]
-        assert sorted(sum(rows.values(), [])) == list(range(len(finished.study)))
+        assert sorted(chain(*rows.values())) == list(range(len(finished.study)))
         held_out_anywhere += rows["held_out"]
     assert sorted(held_out_anywhere) == list(range(len(finished.study)))
 
@@ -197,7 +198,7 @@ def test_patients_who_share_a_picture_share_a_fold_and_a_group(tmp_path, monkeyp
 
 def test_one_file_under_two_labels_is_refused(world, tmp_path):
     shutil.copy(world.root / "P00-0.png", world.root / "P01-1.png")
-    with pytest.raises(SchemaError, match="Rows 0 and 2 .* same file under two labels"):
+    with pytest.raises(SchemaError, match=r"Rows 0 and 2 .* same file under two labels"):
         cross_validate(world, tiny_config(), run_dir=tmp_path / "run", n_jobs=1)
 
 
@@ -376,7 +377,7 @@ def test_a_locked_run_folder_is_refused(run_copy):
 
 def test_a_run_folder_that_is_a_file_is_refused(tmp_path, world):
     (tmp_path / "run").write_text("here")
-    with pytest.raises(ArgumentError, match="`run_dir`.*cannot be written"):
+    with pytest.raises(ArgumentError, match=r"`run_dir`.*cannot be written"):
         cross_validate(world, tiny_config(), run_dir=tmp_path / "run", n_jobs=1)
 
 
@@ -406,9 +407,7 @@ def test_fewer_patients_than_folds_are_refused(tmp_path):
 
 def test_one_class_is_refused(tmp_path, world):
     with pytest.raises(OutcomeError, match="label"):
-        cross_validate(
-            altered(world, label=1), tiny_config(), run_dir=tmp_path / "run", n_jobs=1
-        )
+        cross_validate(altered(world, label=1), tiny_config(), run_dir=tmp_path / "run", n_jobs=1)
 
 
 def test_an_unreadable_image_stops_the_run_before_training(tmp_path, world, monkeypatch):
@@ -457,7 +456,7 @@ def test_weights_that_explode_in_the_last_step_are_named(tmp_path, world, monkey
         return loss
 
     monkeypatch.setattr(dl.train, "_train_epoch", explode)
-    with pytest.raises(TrainingError, match="Fold 0, epoch 1: .*tuning"):
+    with pytest.raises(TrainingError, match=r"Fold 0, epoch 1: .*tuning"):
         logits_of(world, tiny_config(), tmp_path / "run")
     assert not (tmp_path / "run/folds/0/state.json").exists()
 

@@ -23,11 +23,15 @@ def ellipse(a: float, b: float, degrees: float, size: int = 160) -> np.ndarray:
 
 def brute_feret(mask: np.ndarray, spacing: np.ndarray) -> float:
     rows, columns = np.nonzero(mask)
-    corners = {(r + i, c + j) for r, c in zip(rows, columns, strict=True) for i in (0, 1) for j in (0, 1)}
+    corners = {
+        (r + i, c + j) for r, c in zip(rows, columns, strict=True) for i in (0, 1) for j in (0, 1)
+    }
     return float(pdist(np.array(sorted(corners)) * spacing).max())
 
 
-@pytest.mark.parametrize(("a", "b", "degrees"), [(60, 30, 0), (60, 30, 90), (55, 20, 37), (40, 40, 0)])
+@pytest.mark.parametrize(
+    ("a", "b", "degrees"), [(60, 30, 0), (60, 30, 90), (55, 20, 37), (40, 40, 0)]
+)
 def test_diameter_and_area_of_an_ellipse(a, b, degrees):
     size = lesion_geometry(ellipse(a, b, degrees), 0.1)
     assert size.max_diameter_mm == pytest.approx(0.2 * a, abs=0.15)
@@ -90,7 +94,8 @@ def test_an_empty_a_flat_and_a_strange_mask_are_refused():
 
 
 @pytest.mark.parametrize(
-    "box", [(0, 0, 7, 5), (-1, 0, 3, 3), (3, 1, 3, 4), (4, 1, 3, 4), (0, 0, 3, 6), (0, 0, np.nan, 3)]
+    "box",
+    [(0, 0, 7, 5), (-1, 0, 3, 3), (3, 1, 3, 4), (4, 1, 3, 4), (0, 0, 3, 6), (0, 0, np.nan, 3)],
 )
 def test_a_box_outside_its_image_is_refused(box):
     with pytest.raises(MaskError, match="box"):

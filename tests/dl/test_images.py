@@ -207,10 +207,11 @@ def test_an_absent_file_and_a_folder_are_refused(tmp_path):
 def test_damaged_bytes_give_an_array_or_an_image_error(tmp_path, kind, options):
     """No other exception and no stray warning, whatever bytes are flipped or cut."""
     rng = np.random.default_rng(3)
+    messages: list[str] = []
     exif = Image.Exif()
     exif[274] = 6
     whole = encoded(COLOUR, kind, exif=exif, **options)
-    path, refused = tmp_path / "scan", 0
+    path = tmp_path / "scan"
     for _ in range(150):
         content = bytearray(whole)
         for place in rng.integers(0, min(len(whole), 400), rng.integers(1, 4)):
@@ -223,9 +224,9 @@ def test_damaged_bytes_give_an_array_or_an_image_error(tmp_path, kind, options):
                 warnings.simplefilter("ignore", ImageWarning)
                 assert read_image(path).dtype == np.uint8
         except ImageError as error:
-            refused += 1
-            assert str(error).startswith(str(path))
-    assert refused > 10
+            messages.append(str(error))
+    assert len(messages) > 10
+    assert all(message.startswith(str(path)) for message in messages)
 
 
 # --- masks -----------------------------------------------------------------------------------
@@ -276,7 +277,7 @@ def test_reading_images_loads_no_torch():
     import subprocess
     import sys
 
-    code = "import sys, dl.images, dl.prepare, dl.fingerprint, dl.config; print('torch' in sys.modules)"
+    code = "import sys, dl.images, dl.prepare, dl.config; print('torch' in sys.modules)"
     answer = subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

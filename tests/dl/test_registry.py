@@ -81,7 +81,7 @@ def test_building_is_repeatable_by_torchs_seed():
 
 
 def test_unknown_names_are_refused_with_those_known():
-    with pytest.raises(ArgumentError, match="`architecture` must be one of .*'resnet18'.*'vgg'"):
+    with pytest.raises(ArgumentError, match=r"`architecture` must be one of .*'resnet18'.*'vgg'"):
         build("vgg", n_classes=1)
 
 
