@@ -273,7 +273,8 @@ def _truth(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[Blo
         "This study is synthetic, so its promises can be checked: {n} fresh patients were drawn "
         "from the same law, photographed, and put through the frozen networks and nomogram. The "
         "nomogram's AUC in them was {found}, against {promised} promised by internal validation "
-        "and {best} with the true risk itself. Net benefit is taken at the prevalence of development.",
+        "and {best} with the true risk itself. Net benefit is taken at the prevalence of "
+        "development.",
         n=evidence.fact("truth/truth.csv.n", int(row["n"])),
         found=evidence.estimate("truth/truth", 3, kind="unit", measure="auc"),
         promised=evidence.number("truth/truth", "promised", 3, measure="auc"),
