@@ -250,6 +250,8 @@ class Study:
         if own:
             return own[0]
         given = {DL_COLUMN: "Network probability", self.config.outcome.column: "Outcome"}
+        if self.config.comparator is not None:
+            given[self.config.comparator.column] = self.config.comparator.label
         if name in given:
             return given[name]
         column = self.patient_schema.get(name)

@@ -149,8 +149,10 @@ def _external_drawer(cohort: str) -> Callable[[Workspace], Figure]:
         axes = fig.subplots(1, 3)
         label = f"{cohort}_{name}"
         plot_roc({MODEL_LABELS.get(name, name): SavedRoc(folder=folder, name=label)}, axes[0])
-        plot_calibration(SavedCalibration(folder=folder, name=label), axes[1], legend=False)
-        plot_decision(SavedTable(table=pd.read_csv(folder / f"{label}_decision.csv")), axes[2])
+        calibration = SavedCalibration(folder=folder, name=label)
+        plot_calibration(calibration, axes[1], legend=False, text=False)
+        curve = pd.read_csv(folder / f"{label}_decision.csv")
+        plot_decision(SavedTable(table=curve.replace({"model": MODEL_LABELS})), axes[2])
         letter_panels(axes, PRESET)
         return fig
 

@@ -28,6 +28,8 @@ __all__ = ["LANDSCAPE_ABOVE", "docx_bytes"]
 LANDSCAPE_ABOVE = 7
 FONT, BODY_PT, NOTE_PT, INDENT_PT, CHARACTER_PT, ROW_PT = "Arial", 9, 8, 10, 4.9, 2
 MARGIN_MM, LONGEST_COLUMN = 20, 40
+#: A bold header of three letters must not break.
+LEAST_COLUMN = 9
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -93,16 +95,24 @@ def _set_widths(document: DocumentObject, grid: WordTable, table: Table) -> None
     """Column widths by their longest text: the whole page where it is needed, never more."""
     page = document.sections[-1]
     room = page.page_width - page.left_margin - page.right_margin
-    longest = [
-        min(max(len(row[position]) for row in (table.columns, *table.rows)) + 3, LONGEST_COLUMN)
-        for position in range(len(table.columns))
-    ]
+    longest = [_column_width(table, position) for position in range(len(table.columns))]
     character = min(Pt(CHARACTER_PT), room // sum(longest))
     grid.autofit = False
     for position, column in enumerate(grid.columns):
         column.width = Emu(character * longest[position])
         for cell in column.cells:
             cell.width = column.width
+
+
+def _column_width(table: Table, position: int) -> int:
+    """Characters a column needs: aligned cells have their longest whole and longest rest."""
+    cells = [row[position] for row in table.rows]
+    needed = max((len(cell) for cell in cells), default=0)
+    if table.align[position] == "decimal":
+        rests = (len(cell) - len(table.whole_part(cell)) for cell in cells)
+        needed = table.whole_widths[position] + max(rests, default=0)
+    wide = max(needed, len(table.columns[position])) + 3
+    return min(max(wide, LEAST_COLUMN), LONGEST_COLUMN)
 
 
 def _fill_header(row: _Row, table: Table) -> None:

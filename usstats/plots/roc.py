@@ -133,6 +133,9 @@ def _draw_group(
     ax.plot(1 - rows["specificity"], rows["sensitivity"], label=plain(group), **style)
     if not annotate:
         return
+    from matplotlib.patheffects import withStroke
+
+    halo = [withStroke(linewidth=1.6, foreground="white")]
     for label, sensitivity, specificity in zip(
         rows["label"], rows["sensitivity"], rows["specificity"], strict=True
     ):
@@ -142,6 +145,8 @@ def _draw_group(
             textcoords="offset points",
             xytext=(4, -7),
             fontsize=6,
+            path_effects=halo,
+            zorder=21,
         )
 
 
