@@ -1,4 +1,4 @@
-"""Property tests draw the same examples every time; `HYPOTHESIS_PROFILE=explore` looks for new ones."""
+"""Property tests draw the same examples every time; HYPOTHESIS_PROFILE=explore draws new ones."""
 
 from __future__ import annotations
 
