@@ -168,8 +168,11 @@ comparison.round(2)
 
 # %% [markdown]
 # The leaky nomogram promises more than it keeps, and it trusts the network too much: a calibration
-# slope below one says that its risks are too extreme for new men. The honest one keeps its promise.
-# The best any model could do here is known, because we drew the patients:
+# slope well below one says that its risks are too extreme for new men. The honest one promises
+# less, and its risks hold: the slope is near one. What remains between its two AUCs is a new
+# scanner and chance among a hundred men. It does not rank better for being honest, since the same
+# network and covariates are in both; it says what it can do. The best any model could do here is
+# known, because we drew the patients:
 
 # %%
 print(f"best possible AUC: {truth.auc():.3f}")
