@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
-from uuid import uuid4
 
 from dl.errors import ResumeError, RunLockedError
-from usstats._files import write_text
+from usstats._files import atomic_path, write_text
 from usstats.errors import ArgumentError
 
 __all__ = [
@@ -27,20 +26,6 @@ __all__ = [
 ]
 
 _POLL_SECONDS = 0.2
-
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary name in the same folder; on success it takes the place of `path`."""
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def write_json(path: Path, content: Any) -> None:

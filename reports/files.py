@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dl.fingerprint import sha256_file
 from usstats.errors import ArgumentError
 
 __all__ = [
@@ -38,7 +39,6 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _PORTS = {f"{port}{number}" for port in ("com", "lpt") for number in range(10)}
 _DEVICE_NAMES = {"con", "prn", "aux", "nul"} | _PORTS
-_CHUNK = 1 << 20
 
 
 def atomic_write_bytes(path: str | Path, content: bytes) -> Path:
@@ -148,23 +148,6 @@ def json_text(content: Any, *, indent: int | None = 2) -> str:
 def sha256_bytes(content: bytes) -> str:
     """SHA-256 of bytes as 64 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
-
-
-def sha256_file(path: str | Path) -> str:
-    """SHA-256 of a file's content, read in pieces.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     sha256_file(atomic_write_bytes(Path(folder) / "a", b"abc"))[:8]
-    'ba7816bf'
-    """
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def slug(name: str, *, limit: int = 48) -> str:

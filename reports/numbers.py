@@ -38,7 +38,6 @@ MINUS = "\N{MINUS SIGN}"
 NOT_ESTIMABLE = "not estimable"
 SIGNIFICANCE = 0.05
 _MOST_P_DECIMALS = 5
-_RATIO_DECIMALS = ((0, 100.0), (1, 10.0), (2, 0.05), (3, 0.01), (4, 0.0))
 _WIDE = Context(prec=700)
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import pandas as pd
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Array = TypeVar("Array", bound=NDArray[Any])
 
@@ -46,14 +43,6 @@ class Result(Protocol):
 
     def summary(self) -> str:
         """Text for a person."""
-
-
-@runtime_checkable
-class Drawable(Result, Protocol):
-    """A result with a picture; matplotlib is imported only when it is drawn."""
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw from `frame()` alone."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from reports.evidence import Evidence
 from reports.figures import letter_panels, save_figure
 from reports.files import write_json
 from reports.narrative.captions import DOUBLE
+from reports.narrative.results import external_model
 from reports.panels import cam_panel, flow_diagram, forest_plot
 from reports.pipeline import Workspace
 from reports.stages.model import frozen_threshold, read_fit, read_patients
@@ -144,7 +146,7 @@ def _external_drawer(cohort: str) -> Callable[[Workspace], Figure]:
         from matplotlib.figure import Figure as NewFigure
 
         folder = work.of("external")
-        name = external_model(work, cohort)
+        name = external_model(work.study, Evidence(run_dir=work.study.run_dir), cohort)
         fig = NewFigure(figsize=(174 / MM_PER_INCH, 62 / MM_PER_INCH), layout="constrained")
         axes = fig.subplots(1, 3)
         label = f"{cohort}_{name}"
@@ -157,9 +159,3 @@ def _external_drawer(cohort: str) -> Callable[[Workspace], Figure]:
         return fig
 
     return draw_external
-
-
-def external_model(work: Workspace, cohort: str) -> str:
-    """The nomogram where its covariates were measured, else the network's probability."""
-    name = work.study.config.nomogram.name
-    return name if (work.of("external") / f"{cohort}_{name}.csv").is_file() else "dl_prob"

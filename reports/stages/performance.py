@@ -9,6 +9,7 @@ from reports.files import write_csv
 from reports.pipeline import WORKERS, Workspace
 from reports.stages.model import (
     TEXT_IDS,
+    Completed,
     complete,
     complete_external,
     copies_of,
@@ -25,7 +26,7 @@ from usstats.external import evaluate
 from usstats.nested import compare_nested
 from usstats.optimism import validate as validate_model
 from usstats.proportions import wilson
-from usstats.roc import auc, roc_curve
+from usstats.roc import RocCurve, auc, roc_curve
 from usstats.thresholds import diagnostic_accuracy
 
 
@@ -58,46 +59,40 @@ def compare(work: Workspace) -> None:
     """What each part adds: likelihood-ratio test and AUC change of nested models (R06)."""
     study = work.study
     completed = complete(study, read_patients(work, "development"))
+    write_csv(work.folder / "nested.csv", _nested(work, completed))
+    curves = _roc_curves(work, copies_of(completed))
+    for name, curve in curves.items():
+        save_roc(work.folder, name, curve)
+    apparent = [
+        curve.auc.frame().assign(model=name, group="patients") for name, curve in curves.items()
+    ]
+    both = pd.concat([*apparent, *_image_level(work)], ignore_index=True)
+    write_csv(work.folder / "discrimination.csv", both)
+    if study.config.comparator is not None:
+        write_csv(work.folder / "comparator.csv", _comparator(study, work))
+
+
+def _nested(work: Workspace, completed: Completed) -> pd.DataFrame:
+    """The first model against each that is a part of it."""
+    study = work.study
     full = study.config.nomogram
-    rows = []
-    for reduced in study.config.models[1:]:
-        if not _is_nested(reduced, full):
-            continue
-        comparison = compare_nested(
+    comparisons = [
+        compare_nested(
             read_fit(work, full.name),
             read_fit(work, reduced.name),
             completed,
             seed=study.config.seed,
         )
-        rows.append(comparison.frame().assign(model_1=full.name, model_2=reduced.name))
-    write_csv(work.folder / "nested.csv", pd.concat(rows, ignore_index=True))
-    write_csv(work.folder / "discrimination.csv", _discrimination(work))
-    _roc_curves(work)
-    if study.config.comparator is not None:
-        write_csv(work.folder / "comparator.csv", _comparator(study, work))
-
-
-def development_copies(work: Workspace) -> list[pd.DataFrame]:
-    """The completed copies the models were fitted on."""
-    return copies_of(complete(work.study, read_patients(work, "development")))
+        .frame()
+        .assign(model_1=full.name, model_2=reduced.name)
+        for reduced in study.config.models[1:]
+        if _is_nested(reduced, full)
+    ]
+    return pd.concat(comparisons, ignore_index=True)
 
 
 def _is_nested(reduced: Model, full: Model) -> bool:
     return set(variables_of([reduced])) < set(variables_of([full]))
-
-
-def _discrimination(work: Workspace) -> pd.DataFrame:
-    """AUC of each model on its own data, and of each network per patient and per image."""
-    study = work.study
-    completed = development_copies(work)
-    y = completed[0]["event"]
-    rows = [
-        auc(y, mean_risk(read_fit(work, model.name), completed))
-        .frame()
-        .assign(model=model.name, group="patients")
-        for model in study.config.models
-    ]
-    return pd.concat([*rows, *_image_level(work)], ignore_index=True)
 
 
 def _image_level(work: Workspace) -> list[pd.DataFrame]:
@@ -114,14 +109,17 @@ def _image_level(work: Workspace) -> list[pd.DataFrame]:
     return frames
 
 
-def _roc_curves(work: Workspace) -> None:
-    completed = development_copies(work)
-    for model in work.study.config.models:
-        risk = mean_risk(read_fit(work, model.name), completed)
-        curve = roc_curve(
-            completed[0]["event"], risk, band="bootstrap", seed=work.study.config.seed
-        )
-        save_roc(work.folder, model.name, curve)
+def _roc_curves(work: Workspace, copies: list[pd.DataFrame]) -> dict[str, RocCurve]:
+    """The curve of each model on its own data, with its area."""
+    study = work.study
+    y = copies[0]["event"]
+    risks = {
+        model.name: mean_risk(read_fit(work, model.name), copies) for model in study.config.models
+    }
+    return {
+        name: roc_curve(y, risk, band="bootstrap", seed=study.config.seed)
+        for name, risk in risks.items()
+    }
 
 
 def _comparator(study: Study, work: Workspace) -> pd.DataFrame:

@@ -242,10 +242,7 @@ def decision_table(
         title=title,
         columns=("Threshold probability", *(names.get(model, model) for model in models)),
         rows=rows,
-        notes=(
-            "Net benefit: true positives per patient, minus false positives weighted by the odds"
-            " of the threshold.",
-        ),
+        notes=(NET_BENEFIT_NOTE,),
     )
 
 
