@@ -203,12 +203,13 @@ def _validation(study: Study, evidence: Evidence) -> Iterator[Paragraph]:
 
 
 def _comparison(study: Study, evidence: Evidence) -> Iterator[Paragraph]:
-    yield paragraph(
-        "Nested models were compared by a likelihood-ratio test; the change in AUC is reported "
-        "with a bootstrap interval and not tested, since DeLong's test is not valid between "
-        "nested models on their own data (Demler and colleagues). AUCs over images carry "
-        "intervals over patients (Obuchowski)."
-    )
+    if evidence.has("compare/nested"):
+        yield paragraph(
+            "Nested models were compared by a likelihood-ratio test; the change in AUC is "
+            "reported with a bootstrap interval and not tested, since DeLong's test is not valid "
+            "between nested models on their own data (Demler and colleagues)."
+        )
+    yield paragraph("AUCs over images carry intervals over patients (Obuchowski).")
     decision = study.config.decision
     yield paragraph(
         "Net benefit was computed for threshold probabilities from {low} to {high}. {rationale}",

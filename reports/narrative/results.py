@@ -178,6 +178,14 @@ def _mape(evidence: Evidence) -> float:
 
 
 def _comparison(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[Block]:
+    if evidence.has("compare/nested"):
+        yield from _nested(study, evidence, exhibits)
+    yield exhibits.figure("roc")
+    yield from _comparator(study, evidence, exhibits)
+
+
+def _nested(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[Block]:
+    """What the nomogram adds to each model that is a part of it."""
     table = "compare/nested"
     for reduced in evidence.table(table)["model_2"].unique():
         test = evidence.row(table, model_2=reduced, measure="added_terms")
@@ -192,8 +200,6 @@ def _comparison(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterato
             change=evidence.estimate(table, 3, model_2=reduced, measure="auc_change"),
         )
     yield exhibits.table("nested")
-    yield exhibits.figure("roc")
-    yield from _comparator(study, evidence, exhibits)
 
 
 def _comparator(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[Block]:

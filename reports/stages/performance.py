@@ -59,7 +59,9 @@ def compare(work: Workspace) -> None:
     """What each part adds: likelihood-ratio test and AUC change of nested models (R06)."""
     study = work.study
     completed = complete(study, read_patients(work, "development"))
-    write_csv(work.folder / "nested.csv", _nested(work, completed))
+    nested = _nested(work, completed)
+    if nested:
+        write_csv(work.folder / "nested.csv", pd.concat(nested, ignore_index=True))
     curves = _roc_curves(work, copies_of(completed))
     for name, curve in curves.items():
         save_roc(work.folder, name, curve)
@@ -72,11 +74,11 @@ def compare(work: Workspace) -> None:
         write_csv(work.folder / "comparator.csv", _comparator(study, work))
 
 
-def _nested(work: Workspace, completed: Completed) -> pd.DataFrame:
+def _nested(work: Workspace, completed: Completed) -> list[pd.DataFrame]:
     """The first model against each that is a part of it."""
     study = work.study
     full = study.config.nomogram
-    comparisons = [
+    return [
         compare_nested(
             read_fit(work, full.name),
             read_fit(work, reduced.name),
@@ -88,7 +90,6 @@ def _nested(work: Workspace, completed: Completed) -> pd.DataFrame:
         for reduced in study.config.models[1:]
         if _is_nested(reduced, full)
     ]
-    return pd.concat(comparisons, ignore_index=True)
 
 
 def _is_nested(reduced: Model, full: Model) -> bool:

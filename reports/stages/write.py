@@ -104,7 +104,8 @@ def manuscript_tables(work: Workspace, evidence: Evidence) -> Iterator[Table]:
         intervals=evidence.table(f"validate/{name}_auc"),
         preset=NUMBERS,
     )
-    yield nested_table(evidence.table("compare/nested"), preset=NUMBERS)
+    if evidence.has("compare/nested"):
+        yield nested_table(evidence.table("compare/nested"), preset=NUMBERS)
     comparator = study.config.comparator
     if comparator is not None:
         yield comparator_table(

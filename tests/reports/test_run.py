@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -18,6 +19,20 @@ from reports.manifest import verify
 from reports.pipeline import read_records, record_path
 from reports.run import run_study
 from reports.synthetic import make_noa_study
+
+PREDICTIONS = [
+    "patient_id",
+    "image_id",
+    "model",
+    "fold",
+    "role",
+    "class",
+    "logit",
+    "probability",
+    "probability_calibrated",
+    "n_images",
+    "model_hash",
+]
 
 pytest.importorskip("torch", reason="the image part is not installed: pip install 'usstats[dl]'")
 
@@ -128,6 +143,28 @@ def test_no_place_on_this_machine_is_told(study):
     for path in (study / "run" / "report").rglob("*"):
         if path.suffix in {".html", ".json", ".csv", ".svg"}:
             assert str(study.parent) not in path.read_text("utf-8"), path.name
+
+
+def test_one_model_and_somebody_elses_predictions_are_enough(tmp_path):
+    folder = tmp_path / "noa"
+    truth = make_noa_study(folder, seed=5, n_development=80, n_external=40)
+    severity = truth.patients.set_index("patient_id")["severity"]
+    images = pd.read_csv(folder / "images.csv").assign(model="roi", fold=0, model_hash="theirs")
+    images["probability"] = images["patient_id"].map(1 / (1 + (-severity).map(math.exp)))
+    is_ours = images["patient_id"].str.startswith("D")
+    images.assign(
+        role=is_ours.map({True: "out_of_fold", False: "external"}),
+        probability_calibrated=images["probability"],
+        logit=images["patient_id"].map(severity),
+        n_images=1,
+    ).assign(**{"class": "NOA"})[PREDICTIONS].to_csv(folder / "predictions.csv", index=False)
+    config = yaml.safe_load((folder / "study.yaml").read_text("utf-8"))
+    config |= {"networks": {}, "models": config["models"][:1], "validation": {"n_boot": 50}}
+    (folder / "study.yaml").write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
+    (folder / "truth.json").unlink()
+    text = run_study(folder, console=Console(quiet=True)).read_text("utf-8")
+    assert "likelihood-ratio" not in text
+    assert "AUC of the nomogram" in text
 
 
 @pytest.mark.parametrize(
