@@ -20,6 +20,17 @@ from usstats.recipe import Recipe, ThresholdRule
 from usstats.resample import Resamples, bootstrap
 from usstats.results import Estimate, Interval
 from usstats.roc import RocCurve, auc, partial_auc, roc_curve
+from usstats.samplesize import (
+    SampleSize,
+    design_effect,
+    sample_size_accuracy,
+    sample_size_auc,
+    sample_size_auc_difference,
+    sample_size_development,
+    sample_size_development_survival,
+    sample_size_readers,
+    sample_size_validation,
+)
 from usstats.splits import Folds, make_folds
 from usstats.thresholds import (
     DiagnosticAccuracy,
@@ -54,6 +65,7 @@ __all__ = [
     "Recipe",
     "Resamples",
     "RocCurve",
+    "SampleSize",
     "Threshold",
     "ThresholdRule",
     "assess_calibration",
@@ -70,6 +82,7 @@ __all__ = [
     "decision_curve",
     "decision_curve_survival",
     "describe",
+    "design_effect",
     "diagnostic_accuracy",
     "evaluate",
     "fit_imputed",
@@ -83,6 +96,13 @@ __all__ = [
     "pulsatility_index",
     "resistive_index",
     "roc_curve",
+    "sample_size_accuracy",
+    "sample_size_auc",
+    "sample_size_auc_difference",
+    "sample_size_development",
+    "sample_size_development_survival",
+    "sample_size_readers",
+    "sample_size_validation",
     "testicular_volume",
     "validate",
 ]

@@ -254,3 +254,30 @@ def check_seed(seed: int | None) -> int:
         msg = f"`seed` must be a whole number from 0 to 2**63 - 1; got {seed!r}."
         raise ArgumentError(msg)
     return int(seed)
+
+
+def check_inside(value: object, low: float, high: float, *, name: str) -> float:
+    """Return a number that lies strictly between `low` and `high`.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not is_number or not low < float(value) < high:  # type: ignore[arg-type]
+        msg = f"`{name}` must be a number inside ({low:g}, {high:g}); got {value!r}."
+        raise ArgumentError(msg)
+    return float(value)  # type: ignore[arg-type]
+
+
+def check_count(value: object, *, name: str, least: int = 1) -> int:
+    """Return a whole number that is at least `least`.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if not _is_whole(value) or int(value) < least:  # type: ignore[call-overload]
+        msg = f"`{name}` must be a whole number of at least {least}; got {value!r}."
+        raise ArgumentError(msg)
+    return int(value)  # type: ignore[call-overload, no-any-return]
