@@ -2,6 +2,18 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
+from usstats.agreement import (
+    BlandAltman,
+    IntraclassCorrelation,
+    Kappa,
+    bland_altman,
+    cohen_kappa,
+    concordance_correlation,
+    fleiss_kappa,
+    gwet_ac,
+    icc,
+    krippendorff_alpha,
+)
 from usstats.calibration import Calibration, assess_calibration
 from usstats.covariates import convert, pulsatility_index, resistive_index, testicular_volume
 from usstats.decision import DecisionCurve, decision_curve, decision_curve_survival
@@ -39,6 +51,7 @@ from usstats.thresholds import (
     compare_accuracy,
     diagnostic_accuracy,
 )
+from usstats.value_of_information import ValueOfInformation, value_of_information
 
 try:
     __version__ = version("usstats")
@@ -47,6 +60,7 @@ except PackageNotFoundError:  # a source tree that was never installed
 
 __all__ = [
     "AucComparison",
+    "BlandAltman",
     "Calibration",
     "DecisionCurve",
     "Description",
@@ -57,6 +71,8 @@ __all__ = [
     "Imputations",
     "InternalValidation",
     "Interval",
+    "IntraclassCorrelation",
+    "Kappa",
     "LeakageAudit",
     "LogisticFit",
     "NestedComparison",
@@ -68,16 +84,20 @@ __all__ = [
     "SampleSize",
     "Threshold",
     "ThresholdRule",
+    "ValueOfInformation",
     "assess_calibration",
     "auc",
     "audit_leakage",
+    "bland_altman",
     "bootstrap",
     "build_nomogram",
     "choose_threshold",
+    "cohen_kappa",
     "compare_accuracy",
     "compare_auc",
     "compare_auc_independent",
     "compare_nested",
+    "concordance_correlation",
     "convert",
     "decision_curve",
     "decision_curve_survival",
@@ -87,7 +107,11 @@ __all__ = [
     "evaluate",
     "fit_imputed",
     "fit_logistic",
+    "fleiss_kappa",
+    "gwet_ac",
+    "icc",
     "impute",
+    "krippendorff_alpha",
     "logit_shift",
     "make_folds",
     "partial_auc",
@@ -105,4 +129,5 @@ __all__ = [
     "sample_size_validation",
     "testicular_volume",
     "validate",
+    "value_of_information",
 ]

@@ -10,14 +10,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from usstats._check import check_option
-from usstats._net_benefit import Float, Vector
+from usstats._decision_input import REFERENCES
+from usstats._information import (
+    ROUNDING,
+    ValueOfInformation,
+    from_replicates,
+    information_table,
+)
+from usstats._net_benefit import Float, Rates, Vector, odds
+from usstats.errors import ArgumentError
+from usstats.resample import REFUSE_FAILED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-REFERENCES = ("treat_all", "treat_none")
-#: Below this a model that treats everybody is not "above" treat_all.
-ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -80,7 +85,7 @@ class DecisionCurve:
     n_failed: int | None = None
     seed: int | None = None
     notes: tuple[str, ...] = ()
-    _table: pd.DataFrame = field(repr=False)
+    _rates: Rates = field(repr=False)
     _net_benefit: NDArray[Float] = field(repr=False)
     _replicates: NDArray[Float] | None = field(repr=False, default=None)
 
@@ -91,7 +96,126 @@ class DecisionCurve:
         over prevalence), interventions_avoided (net, per patient, against treat_all; NaN at
         threshold 0), and with resamples conf_low and conf_high of the net benefit.
         """
-        return self._table.copy()
+        columns: dict[str, Any] = {
+            "net_benefit": self._net_benefit,
+            "standardized_net_benefit": self._net_benefit / self.prevalence,
+            "interventions_avoided": self._avoided(self._net_benefit),
+        }
+        if self._replicates is not None:
+            columns |= self._limits(self._net_benefit, self._replicates)
+        return self._by_strategy(columns)
+
+    def consequences(self) -> pd.DataFrame:
+        """What each strategy does at each threshold, before anything is weighed.
+
+        Returns
+        -------
+        DataFrame
+            Columns: model, threshold_probability, test_positive, true_positive, false_positive
+            (shares of the cohort, or of a population with the stated prevalence), sensitivity,
+            specificity. R: ``dcurves::test_consequences``.
+
+        Examples
+        --------
+        >>> from usstats.decision import decision_curve
+        >>> curve = decision_curve([0, 0, 1, 1], {"m": [0.1, 0.4, 0.3, 0.9]}, thresholds=[0.2])
+        >>> curve.consequences().loc[:0, ["model", "test_positive", "sensitivity", "specificity"]]
+          model  test_positive  sensitivity  specificity
+        0     m           0.75          1.0          0.5
+        """
+        true, false = self._rates.true_positive[0], self._rates.false_positive[0]
+        return self._by_strategy(
+            {
+                "test_positive": true + false,
+                "true_positive": true,
+                "false_positive": false,
+                "sensitivity": true / self.prevalence,
+                "specificity": 1 - false / (1 - self.prevalence),
+            }
+        )
+
+    def interventions_avoided(self, *, per: float = 100) -> pd.DataFrame:
+        """Net interventions avoided against treating everybody, without missing an event.
+
+        Parameters
+        ----------
+        per : float
+            Patients the number refers to.
+
+        Returns
+        -------
+        DataFrame
+            Columns: model, threshold_probability, interventions_avoided (NaN at threshold 0), and
+            with resamples conf_low and conf_high. It is the net benefit of the opt-out policy, in
+            units of true negatives. R: ``dcurves::net_intervention_avoided``.
+
+        Raises
+        ------
+        ArgumentError
+
+        Examples
+        --------
+        >>> from usstats.decision import decision_curve
+        >>> curve = decision_curve([0, 0, 1, 1], {"m": [0.1, 0.4, 0.3, 0.9]}, thresholds=[0.2])
+        >>> curve.interventions_avoided()["interventions_avoided"].round(1).tolist()
+        [25.0, 0.0, -150.0]
+        """
+        if not isinstance(per, int | float | np.number) or not (np.isfinite(per) and per > 0):
+            msg = f"`per` must be a positive number of patients; got {per!r}."
+            raise ArgumentError(msg)
+        avoided = per * self._avoided(self._net_benefit)
+        columns: dict[str, Any] = {"interventions_avoided": avoided}
+        if self._replicates is not None:
+            columns |= self._limits(avoided, per * self._avoided(self._replicates))
+        return self._by_strategy(columns)
+
+    def _avoided(self, net_benefit: NDArray[Float]) -> NDArray[Float]:
+        gained, weight = net_benefit - net_benefit[..., -2:-1, :], odds(self.thresholds)
+        return np.divide(gained, weight, out=np.full_like(gained, np.nan), where=weight > 0)
+
+    def _limits(self, values: NDArray[Float], replicates: NDArray[Float]) -> dict[str, Any]:
+        low, high = percentiles(values, replicates, self.conf_level)
+        return {"conf_low": low, "conf_high": high}
+
+    def _by_strategy(self, columns: dict[str, NDArray[Float]]) -> pd.DataFrame:
+        """A tidy frame from arrays of shape (n_model + 2, n_threshold)."""
+        names = (*self.models, *REFERENCES)
+        return pd.DataFrame(
+            {
+                "model": np.repeat(names, self.thresholds.size),
+                "threshold_probability": np.tile(self.thresholds, len(names)),
+                **{name: values.ravel() for name, values in columns.items()},
+            }
+        )
+
+    def value_of_information(self) -> ValueOfInformation:
+        """EVPI and P(useful) of each model from the resamples of this curve.
+
+        The same patients, strata, harms and horizon as the curve; `value_of_information` has the
+        Bayesian bootstrap and the normal law.
+
+        Raises
+        ------
+        ArgumentError
+            The curve has no resamples.
+        """
+        if self._replicates is None:
+            msg = "This decision curve has no resamples; make it with ci='bootstrap' and a seed."
+            raise ArgumentError(msg)
+        strategies = [[i, -2, -1] for i in range(len(self.models))]
+        information = [
+            from_replicates(self._net_benefit[s], self._replicates[:, s]) for s in strategies
+        ]
+        return ValueOfInformation(
+            models=self.models,
+            method="bootstrap",
+            n=self.n,
+            n_event=self.n_event,
+            n_cluster=self.n_cluster,
+            n_boot=self.n_boot,
+            seed=self.seed,
+            _table=information_table(self.models, self.thresholds, self._net_benefit, information),
+        )
 
     def difference(self, model_1: str, model_2: str) -> NetBenefitDifference:
         """Net benefit of `model_1` minus `model_2`, with the paired bootstrap interval if drawn.
@@ -109,15 +233,15 @@ class DecisionCurve:
         for argument, name in (("model_1", model_1), ("model_2", model_2)):
             check_option(name, names, name=argument)
         first, second = names.index(model_1), names.index(model_2)
+        gap = self._net_benefit[first] - self._net_benefit[second]
         columns: dict[str, Any] = {
             "threshold_probability": self.thresholds,
             "model_1": model_1,
             "model_2": model_2,
-            "estimate": self._net_benefit[first] - self._net_benefit[second],
+            "estimate": gap,
         }
         if self._replicates is not None:
-            gap = self._replicates[:, first] - self._replicates[:, second]
-            columns["conf_low"], columns["conf_high"] = percentiles(gap, self.conf_level)
+            columns |= self._limits(gap, self._replicates[:, first] - self._replicates[:, second])
         return NetBenefitDifference(
             model_1=model_1,
             model_2=model_2,
@@ -174,7 +298,17 @@ def _useful_text(thresholds: Vector, better: NDArray[np.bool_]) -> str:
     )
 
 
-def percentiles(replicates: NDArray[Float], conf_level: float) -> NDArray[Float]:
-    """Type-7 limits over the finite replicates of (n_boot, ...); shape (2, ...)."""
-    usable = replicates[np.isfinite(replicates).reshape(len(replicates), -1).all(axis=1)]
-    return np.asarray(np.quantile(usable, [(1 - conf_level) / 2, (1 + conf_level) / 2], axis=0))
+def percentiles(
+    values: NDArray[Float], replicates: NDArray[Float], conf_level: float
+) -> NDArray[Float]:
+    """Type-7 limits over the replicates of (n_boot, ...); shape (2, ...).
+
+    NaN where the value itself is undefined, or more than 20 % of its replicates are.
+    """
+    tails = [(1 - conf_level) / 2, (1 + conf_level) / 2]
+    undefined = np.isnan(replicates)
+    if not undefined.any():
+        return np.asarray(np.quantile(replicates, tails, axis=0))
+    refused = np.isnan(values) | (undefined.mean(axis=0) > REFUSE_FAILED)
+    limits = np.nanquantile(np.where(refused, 0.0, replicates), tails, axis=0)
+    return np.where(refused, np.nan, limits)

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from usstats.resample import Resamples
-
 Float = np.float64
 Vector = NDArray[Float]
 Codes = NDArray[np.int64]
-Weights = NDArray[np.int64]
+#: Whole numbers from draws with replacement, or fractions from a Bayesian bootstrap.
+Weights = NDArray[Any]
 
 #: Cells of the risk scale with a known least count; a power of two, so that the cell is exact.
 CELLS = 4096
@@ -59,6 +59,16 @@ class Cohort(Protocol):
         """`weights` of shape (b, n): how often each row counts."""
 
 
+class Draws(Protocol):
+    """Row weights of many replicates, a block at a time."""
+
+    def counts(self, start: int, stop: int) -> Weights:
+        """Weights of replicates start..stop-1, shape (stop - start, n)."""
+
+    def chunks(self) -> Iterator[tuple[int, int]]:
+        """Ranges (start, stop) of a size that memory bears."""
+
+
 def odds(thresholds: Vector) -> Vector:
     """The weight of a false positive against a true positive."""
     return thresholds / (1 - thresholds)
@@ -82,7 +92,7 @@ def reached(risk: Vector, thresholds: Vector) -> Codes:
     return count
 
 
-def _from_the_top(counts: NDArray[Float]) -> NDArray[Float]:
+def from_the_top(counts: NDArray[Any]) -> NDArray[Float]:
     """Sum the strata (last axis) from the highest down: entry k counts strata k and above."""
     return counts[..., ::-1].cumsum(axis=-1)[..., ::-1]
 
@@ -98,101 +108,53 @@ class BinaryCohort:
 
     def rates(self, weights: Weights) -> Rates:
         """Shares of the cohort, or of a population with the stated prevalence."""
-        columns = np.ascontiguousarray(weights.T)
-        counts = np.stack([self._counts(stratum, columns) for stratum in self.strata], axis=1)
-        positive = _from_the_top(counts.astype(float))
-        events = weights @ self.y
-        others = weights.sum(axis=1) - events
-        return self._scaled(positive[..., 1:], events, others)
-
-    def _counts(self, stratum: Codes, columns: Weights) -> NDArray[np.int64]:
-        """Rows by outcome and stratum: (b, 2, n_threshold + 1)."""
-        size = self.n_threshold + 1
-        n = self.y.size
-        members = sparse.csc_matrix(
-            (np.ones(n, dtype=np.int64), self.y * size + stratum, np.arange(n + 1)),
-            shape=(2 * size, n),
-        )
-        return np.asarray(members @ columns).T.reshape(-1, 2, size)
-
-    def _scaled(self, positive: NDArray[Float], events: Weights, others: Weights) -> Rates:
-        false_positive, true_positive = positive[:, :, 0], positive[:, :, 1]
+        count = self._count_one if len(weights) == 1 else self._count_many
+        positive = from_the_top(count(weights))
+        false_positive, true_positive = positive[:, :, 0, 1:], positive[:, :, 1, 1:]
+        others, events = positive[:, 0, 0, :1, None], positive[:, 0, 1, :1, None]
+        observed = (events / (events + others))[:, 0, 0]
         if self.prevalence is None:
-            n = (events + others)[:, None, None]
-            return Rates(true_positive / n, false_positive / n, events / (events + others))
+            n = events + others
+            return Rates(true_positive / n, false_positive / n, observed)
         with np.errstate(invalid="ignore"):
             return Rates(
-                true_positive / events[:, None, None] * self.prevalence,
-                false_positive / others[:, None, None] * (1 - self.prevalence),
-                np.full(events.size, self.prevalence),
+                true_positive / events * self.prevalence,
+                false_positive / others * (1 - self.prevalence),
+                np.full_like(observed, self.prevalence),
             )
 
+    @cached_property
+    def _cells(self) -> list[Codes]:
+        """Outcome and stratum of each row as one number, by model."""
+        return [self.y * (self.n_threshold + 1) + stratum for stratum in self.strata]
 
-@dataclass(frozen=True)
-class SurvivalCohort:
-    """Times to event, censored; rates at the horizon by Kaplan-Meier within test positives.
-
-    `passed` counts, for each row, the distinct event times (up to the horizon) that are not after
-    its own time: it is at risk at exactly those.
-    """
-
-    strata: Sequence[Codes]
-    n_threshold: int
-    passed: Codes
-    fails: NDArray[np.bool_]
-    n_time: int
-
-    def rates(self, weights: Weights) -> Rates:
-        """One replicate at a time: a table of event times by strata is enough memory."""
-        found = [[self._survival(w, stratum) for stratum in self.strata] for w in weights]
-        survival = np.array([[s for s, _ in models] for models in found])
-        share = np.array([[f for _, f in models] for models in found])
-        return Rates(
-            ((1 - survival) * share)[..., 1:],
-            (survival * share)[..., 1:],
-            1 - survival[:, 0, 0],
-        )
-
-    def _survival(self, weight: Weights, stratum: Codes) -> tuple[Vector, Vector]:
-        """Kaplan-Meier at the horizon and share of the cohort, above each threshold.
-
-        Entry 0 is everybody. Where the last patient left is censored before the horizon, the
-        curve keeps its last value.
-        """
+    def _count_one(self, weights: Weights) -> NDArray[Float]:
         size = self.n_threshold + 1
-        left = _table(self.passed, stratum, weight, (self.n_time + 1, size))
-        at_risk = _from_the_top(left[::-1].cumsum(axis=0)[::-1][1:])
-        rows = self.fails
-        failed = _table(self.passed[rows] - 1, stratum[rows], weight[rows], (self.n_time, size))
-        hazard = np.divide(
-            _from_the_top(failed), at_risk, out=np.zeros_like(at_risk), where=at_risk > 0
-        )
-        positive = _from_the_top(left.sum(axis=0))
-        return np.prod(1 - hazard, axis=0), positive / positive[0]
+        counts = [np.bincount(cells, weights[0], 2 * size) for cells in self._cells]
+        return np.reshape(counts, (1, -1, 2, size))
 
+    def _count_many(self, weights: Weights) -> NDArray[Float]:
+        """Rows by outcome and stratum: (b, n_model, 2, n_threshold + 1)."""
+        size = self.n_threshold + 1
+        columns = np.ascontiguousarray(weights.T)
+        counts = [(members @ columns).T.reshape(-1, 2, size) for members in self._members]
+        return np.stack(counts, axis=1).astype(float)
 
-def _table(row: Codes, column: Codes, weight: Weights, shape: tuple[int, int]) -> NDArray[Float]:
-    flat = np.bincount(row * shape[1] + column, weight, minlength=shape[0] * shape[1])
-    return np.asarray(flat.reshape(shape), dtype=float)
-
-
-def follow_up(time: Vector, event: Codes, horizon: float) -> tuple[Codes, NDArray[np.bool_], int]:
-    """Event times passed by each row, rows that fail by the horizon, and how many such times."""
-    fails = (event == 1) & (time <= horizon)
-    times = np.unique(time[fails])
-    return np.searchsorted(times, time, side="right"), fails, times.size
+    @cached_property
+    def _members(self) -> list[sparse.csc_matrix]:
+        """Which rows stand in which cell: a matrix (cell, row) of ones a model."""
+        n, n_cell = self.y.size, 2 * (self.n_threshold + 1)
+        ones, ends = np.ones(n, dtype=np.int64), np.arange(n + 1)
+        return [sparse.csc_matrix((ones, cells, ends), shape=(n_cell, n)) for cells in self._cells]
 
 
 def replicate_net_benefit(
-    cohort: Cohort, draws: Resamples, thresholds: Vector, harm: Vector
+    cohort: Cohort, draws: Draws, thresholds: Vector, harm: Vector
 ) -> NDArray[Float]:
     """Net benefit of every strategy in every resample: (n_boot, n_model + 2, n_threshold)."""
-    return np.concatenate(list(_chunks(cohort, draws, thresholds, harm)))
-
-
-def _chunks(
-    cohort: Cohort, draws: Resamples, thresholds: Vector, harm: Vector
-) -> Iterator[NDArray[Float]]:
-    for start, stop in draws.chunks():
-        rates = cohort.rates(draws.counts(start, stop)).with_references()
-        yield rates.net_benefit(thresholds, harm)
+    return np.concatenate(
+        [
+            cohort.rates(draws.counts(start, stop)).with_references().net_benefit(thresholds, harm)
+            for start, stop in draws.chunks()
+        ]
+    )

@@ -8,40 +8,33 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from usstats._check import (
-    check_cluster,
-    check_finite,
-    check_lengths,
-    check_option,
-    check_outcome,
-    check_risks,
-)
-from usstats._decision_results import (
+from usstats._check import check_cluster, check_option, check_outcome
+from usstats._decision_input import (
     REFERENCES,
-    DecisionCurve,
-    NetBenefitDifference,
-    percentiles,
+    check_follow_up,
+    check_harm,
+    check_models,
+    check_prevalence,
+    check_thresholds,
+    design_strata,
 )
+from usstats._decision_results import DecisionCurve, NetBenefitDifference
 from usstats._intervals import check_conf_level
 from usstats._net_benefit import (
     BinaryCohort,
     Cohort,
     Float,
-    SurvivalCohort,
     Vector,
-    follow_up,
-    odds,
     reached,
     replicate_net_benefit,
 )
-from usstats.errors import ArgumentError, OutcomeError, RiskError, UsstatsWarning
-from usstats.resample import Resamples, as_resamples, check_failures
+from usstats._survival_benefit import survival_cohort
+from usstats.errors import FailedResamplesWarning, SmallSampleWarning
+from usstats.resample import REFUSE_FAILED, Resamples, as_resamples, check_failures
 
 __all__ = ["DecisionCurve", "NetBenefitDifference", "decision_curve", "decision_curve_survival"]
 
@@ -117,26 +110,24 @@ def decision_curve(
     5  treat_none                    0.5       0.0000
     """
     outcome = check_outcome(y)
-    named = _check_models(risks, outcome.size)
-    at, notes = _check_thresholds(thresholds)
-    if prevalence is not None and not 0 < prevalence < 1:
-        msg = f"`prevalence` must lie inside (0, 1); got {prevalence!r}."
-        raise ArgumentError(msg)
+    named = check_models(risks, outcome.size)
+    at, notes = check_thresholds(thresholds, stacklevel=3)
+    share = check_prevalence(prevalence)
     strata = [reached(risk, at) for risk in named.values()]
     plan = _Plan(
         models=tuple(named),
         thresholds=at,
-        harm=_check_harm(harm, tuple(named)),
+        harm=check_harm(harm, tuple(named)),
         notes=notes,
         n_event=int(outcome.sum()),
         n=outcome.size,
         horizon=None,
     )
     return plan.evaluate(
-        BinaryCohort(outcome, strata, at.size, prevalence),
+        BinaryCohort(outcome, strata, at.size, share),
         ci=ci,
         cluster=cluster,
-        stratify=_design_strata(outcome, cluster, prevalence),
+        stratify=design_strata(outcome, cluster, share),
         n_boot=n_boot,
         seed=seed,
         resamples=resamples,
@@ -166,7 +157,8 @@ def decision_curve_survival(
     time : array_like, shape (n,)
         Follow-up, not negative, in the unit of `horizon`.
     event : array_like, shape (n,)
-        1 where follow-up ended with the event, 0 where it was censored.
+        1 where follow-up ended with the event, 0 where it was censored, 2 where a competing event
+        made the event impossible.
     risks : mapping of str to array_like, shape (n,)
         Risk of the event by the horizon, that is 1 - S(horizon): higher is worse.
     horizon : float
@@ -182,11 +174,19 @@ def decision_curve_survival(
     ------
     OutcomeError, RiskError, PairingError, ArgumentError, ResampleError
 
+    Warns
+    -----
+    SmallSampleWarning
+        Net benefit is undefined (NaN) at some thresholds.
+
     Notes
     -----
-    True positives are (1 - KM among test positives) x their share, false positives KM x their
-    share (Vickers et al. 2008, BMC Med Inform Decis Mak 8:53; R: ``dcurves::dca`` with a `Surv`
-    outcome). Where the last test positive is censored early, KM keeps its last value.
+    True positives are risk x share, false positives (1 - risk) x share, where share is that of the
+    test positives and risk their cumulative incidence at the horizon: 1 - Kaplan-Meier, or
+    Aalen-Johansen where events compete, so that a patient with a competing event needed no
+    treatment (Vickers et al. 2008, BMC Med Inform Decis Mak 8:53; R: ``dcurves::dca`` with a
+    `Surv` outcome, of which 1 is the first state after censoring). Where nobody above a threshold
+    was followed to the horizon and somebody was censored, the risk is not known: NaN.
 
     Examples
     --------
@@ -196,22 +196,21 @@ def decision_curve_survival(
     >>> curve.frame()["net_benefit"].round(4).tolist()
     [0.5, 0.25, 0.0]
     """
-    times, failed = _check_follow_up(time, event, horizon)
-    named = _check_models(risks, times.size)
-    at, notes = _check_thresholds(thresholds)
-    passed, fails, n_time = follow_up(times, failed, horizon)
+    times, codes = check_follow_up(time, event, horizon)
+    named = check_models(risks, times.size)
+    at, notes = check_thresholds(thresholds, stacklevel=3)
     strata = [reached(risk, at) for risk in named.values()]
     plan = _Plan(
         models=tuple(named),
         thresholds=at,
-        harm=_check_harm(harm, tuple(named)),
+        harm=check_harm(harm, tuple(named)),
         notes=notes,
-        n_event=int(fails.sum()),
+        n_event=int(((codes == 1) & (times <= horizon)).sum()),
         n=times.size,
         horizon=float(horizon),
     )
     return plan.evaluate(
-        SurvivalCohort(strata, at.size, passed, fails, n_time),
+        survival_cohort(times, codes, horizon, strata, at.size),
         ci=ci,
         cluster=cluster,
         stratify=None,
@@ -259,13 +258,12 @@ class _Plan:
                 resamples, self.n, n_boot=n_boot, seed=seed, cluster=cluster, stratify=stratify
             )
         )
+        notes = self._undefined(benefit)
         replicates, n_failed = self._replicates(cohort, draws)
-        limits = None if replicates is None else percentiles(replicates, conf_level)
-        prevalence = float(rates.prevalence[0])
         return DecisionCurve(
             models=self.models,
             thresholds=self.thresholds,
-            prevalence=prevalence,
+            prevalence=float(rates.prevalence[0]),
             horizon=self.horizon,
             conf_level=conf_level,
             n=self.n,
@@ -274,11 +272,24 @@ class _Plan:
             n_boot=None if draws is None else len(draws),
             n_failed=n_failed,
             seed=None if draws is None else draws.seed,
-            notes=self.notes,
-            _table=self._table(benefit, prevalence, limits),
+            notes=(*self.notes, *notes),
+            _rates=rates,
             _net_benefit=benefit,
             _replicates=replicates,
         )
+
+    def _undefined(self, benefit: NDArray[Float]) -> list[str]:
+        """A note and a warning for each model without a net benefit at some thresholds."""
+        notes = []
+        for name, values in zip((*self.models, *REFERENCES), benefit, strict=True):
+            at = self.thresholds[np.isnan(values)]
+            if at.size:
+                notes.append(
+                    f"Net benefit of {name} is undefined (NaN) at {at.size} of {values.size} "
+                    f"thresholds (from {at[0]:g}): nobody above was followed to the horizon."
+                )
+                warnings.warn(notes[-1], SmallSampleWarning, stacklevel=4)
+        return notes
 
     def _replicates(
         self, cohort: Cohort, draws: Resamples | None
@@ -286,114 +297,14 @@ class _Plan:
         if draws is None:
             return None, None
         replicates = replicate_net_benefit(cohort, draws, self.thresholds, self.harm)
-        return replicates, check_failures(replicates.sum(axis=(1, 2)))
-
-    def _table(
-        self, benefit: NDArray[Float], prevalence: float, limits: NDArray[Float] | None
-    ) -> pd.DataFrame:
-        n_threshold = self.thresholds.size
-        weight = odds(self.thresholds)
-        gained = benefit - benefit[-2]
-        avoided = np.divide(gained, weight, out=np.full_like(gained, np.nan), where=weight > 0)
-        columns: dict[str, Any] = {
-            "model": np.repeat([*self.models, *REFERENCES], n_threshold),
-            "threshold_probability": np.tile(self.thresholds, len(benefit)),
-            "net_benefit": benefit.ravel(),
-            "standardized_net_benefit": (benefit / prevalence).ravel(),
-            "interventions_avoided": avoided.ravel(),
-        }
-        if limits is not None:
-            columns["conf_low"], columns["conf_high"] = limits[0].ravel(), limits[1].ravel()
-        return pd.DataFrame(columns)
-
-
-def _check_models(risks: Mapping[str, ArrayLike], n: int) -> dict[str, Vector]:
-    named = check_risks(risks, n)
-    taken = [name for name in REFERENCES if name in named]
-    if taken:
-        msg = f"`risks` may not hold a model named {taken[0]!r}: that is a reference strategy."
-        raise ArgumentError(msg)
-    return named
-
-
-def _check_thresholds(thresholds: ArrayLike) -> tuple[Vector, tuple[str, ...]]:
-    """Ascending thresholds in [0, 1), and notes on what was left out or is undefined."""
-    at = check_finite(np.atleast_1d(np.asarray(thresholds)), name="thresholds")
-    outside = (at < 0) | (at > 1)
-    if outside.any():
-        advice = " If these are percentages, divide by 100." if at.max() > 1 else ""
-        msg = (
-            f"`thresholds` must lie in [0, 1); {outside.sum()} of {at.size} do not "
-            f"(first: {at[outside][0]:g}).{advice}"
-        )
-        raise RiskError(msg)
-    if (np.diff(at) <= 0).any():
-        first = at[1:][np.diff(at) <= 0][0]
-        msg = (
-            f"`thresholds` must ascend without duplicates; {first:g} does not. "
-            "Pass sorted(set(thresholds))."
-        )
-        raise ArgumentError(msg)
-    return _without_one(at)
-
-
-def _without_one(at: Vector) -> tuple[Vector, tuple[str, ...]]:
-    notes = []
-    if at[-1] == 1:
-        notes.append("Threshold 1 was left out: a false positive would weigh infinitely.")
-        warnings.warn(notes[0], UsstatsWarning, stacklevel=4)
-        at = at[:-1]
-    if at.size == 0:
-        msg = "`thresholds` holds no threshold below 1."
-        raise RiskError(msg)
-    if at[0] == 0:
-        notes.append("At threshold 0 interventions_avoided is undefined (NaN).")
-    return at, tuple(notes)
-
-
-def _check_harm(harm: float | Mapping[str, float] | None, models: tuple[str, ...]) -> Vector:
-    """Harm of each strategy; the references have none."""
-    if harm is None:
-        return np.zeros(len(models) + 2)
-    by_model = harm if isinstance(harm, Mapping) else dict.fromkeys(models, harm)
-    unknown = [name for name in by_model if name not in models]
-    if unknown:
-        msg = f"`harm` names {unknown[0]!r}, which is not one of the models {list(models)}."
-        raise ArgumentError(msg)
-    values = np.array([*(by_model.get(name, 0.0) for name in models), 0.0, 0.0], dtype=float)
-    if not (np.isfinite(values) & (values >= 0)).all():
-        msg = f"`harm` must be finite and not negative; got {harm!r}."
-        raise ArgumentError(msg)
-    return values
-
-
-def _design_strata(
-    y: NDArray[np.int64], cluster: ArrayLike | None, prevalence: float | None
-) -> NDArray[np.int64] | None:
-    """Cases and controls are resampled apart where their numbers were fixed by design."""
-    who = check_cluster(cluster, y.size)
-    if prevalence is None:
-        return None
-    mixed = who is not None and np.unique(np.c_[who, y], axis=0).shape[0] > who.max() + 1
-    return None if mixed else y
-
-
-def _check_follow_up(
-    time: ArrayLike, event: ArrayLike, horizon: float
-) -> tuple[Vector, NDArray[np.int64]]:
-    times = check_finite(time, name="time")
-    failed = check_outcome(event, name="event", require_both=False)
-    check_lengths(time=times, event=failed)
-    if (times < 0).any():
-        msg = f"`time` must not be negative; {(times < 0).sum()} values are."
-        raise ArgumentError(msg)
-    if not 0 < horizon <= times.max():
-        msg = (
-            f"`horizon` must be positive and not after the end of follow-up ({times.max():g}); "
-            f"got {horizon!r}."
-        )
-        raise ArgumentError(msg)
-    if not (failed[times <= horizon] == 1).any():
-        msg = f"No event happens by the horizon {horizon:g}: net benefit needs events."
-        raise OutcomeError(msg)
-    return times, failed
+        defined = np.isfinite(replicates[:, :-1])
+        n_failed = check_failures(np.where(defined.any(axis=(1, 2)), 0.0, np.nan))
+        rare = (~defined).mean(axis=0) > REFUSE_FAILED
+        if rare.any():
+            msg = (
+                f"Net benefit could not be evaluated in more than {REFUSE_FAILED:.0%} of the "
+                f"resamples at thresholds from {self.thresholds[rare.any(axis=0)][0]:g}: no "
+                "limits there."
+            )
+            warnings.warn(msg, FailedResamplesWarning, stacklevel=4)
+        return replicates, n_failed

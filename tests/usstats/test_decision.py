@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lifelines import AalenJohansenFitter
 
 from tests.reference import load_case
 from usstats.decision import decision_curve, decision_curve_survival
 from usstats.errors import (
     ArgumentError,
+    FailedResamplesWarning,
     OutcomeError,
     PairingError,
     RiskError,
+    SmallSampleWarning,
     UsstatsWarning,
 )
 from usstats.resample import Resamples
@@ -51,6 +55,17 @@ def naive_kaplan_meier(times, events, horizon):
     return survival
 
 
+def naive_cumulative_incidence(times, events, horizon):
+    """A walk through the days: who is left, who has the event, who has the other one."""
+    free, incidence = 1.0, 0.0
+    for t in sorted(set(times[times <= horizon])):
+        left = (times >= t).sum()
+        happened = [((times == t) & (events == code)).sum() / left for code in (1, 2)]
+        incidence += free * happened[0]
+        free *= 1 - sum(happened)
+    return incidence
+
+
 def naive_survival_net_benefit(times, events, p, thresholds, horizon):
     values = []
     for t in thresholds:
@@ -66,15 +81,30 @@ def rows_of(curve, model):
     return frame[frame["model"] == model].reset_index(drop=True)
 
 
+def rates_of(curve, model):
+    table = curve.consequences()
+    return table[table["model"] == model].reset_index(drop=True)
+
+
+DCURVES_NAMES = {
+    "threshold_probability": "threshold",
+    "net_benefit": "net_benefit",
+    "standardized_net_benefit": "standardized_net_benefit",
+    "interventions_avoided": "net_intervention_avoided",
+}
+DCURVES_RATES = {"true_positive": "tp_rate", "false_positive": "fp_rate"}
+
+
 def check_against_dcurves(case, curve):
     pairs = {name: name for name in case.inputs["models"]}
     pairs |= {"treat_all": "all", "treat_none": "none"}
     for ours, theirs in pairs.items():
-        rows = rows_of(curve, ours)
-        case.check(rows["threshold_probability"], f"{theirs}.threshold")
-        case.check(rows["net_benefit"], f"{theirs}.net_benefit")
-        case.check(rows["standardized_net_benefit"], f"{theirs}.standardized_net_benefit")
-        case.check(rows["interventions_avoided"], f"{theirs}.net_intervention_avoided")
+        for column, name in DCURVES_NAMES.items():
+            case.check(rows_of(curve, ours)[column], f"{theirs}.{name}")
+        for column, name in DCURVES_RATES.items():
+            case.check(rates_of(curve, ours)[column], f"{theirs}.{name}")
+    case.check(curve.prevalence, "pos_rate")
+    case.check(curve.n, "n")
 
 
 # --- values from R -----------------------------------------------------------------------------
@@ -92,7 +122,6 @@ def test_binary_curves_match_dcurves(case_id):
         prevalence=inputs.get("prevalence"),
     )
     check_against_dcurves(case, curve)
-    case.check(curve.prevalence, "pos_rate")
 
 
 def test_survival_curve_matches_dcurves():
@@ -107,17 +136,23 @@ def test_survival_curve_matches_dcurves():
         thresholds=inputs["thresholds"],
     )
     check_against_dcurves(case, curve)
-    case.check(curve.prevalence, "pos_rate")
 
 
 def test_rmda_counts_strictly_above():
     # rmda takes risk > threshold, which is risk >= the next number after the threshold
     case = load_case("dca_rmda_standardized")
     data = case.table()
-    above = np.nextafter(case.inputs["thresholds"], 1)
-    rows = rows_of(decision_curve(data["y"], {"m1": data["m1"]}, thresholds=above), "m1")
-    case.check(rows["net_benefit"], "m1.NB")
-    case.check(rows["standardized_net_benefit"], "m1.sNB")
+    at = np.array(case.inputs["thresholds"])
+    curve = decision_curve(data["y"], {"m1": data["m1"]}, thresholds=np.nextafter(at, 1))
+    for ours, theirs in {"m1": "m1", "treat_all": "All", "treat_none": "None"}.items():
+        rows, rates = rows_of(curve, ours), rates_of(curve, ours)
+        case.check(rows["threshold_probability"], f"{theirs}.threshold")
+        case.check(rates["sensitivity"], f"{theirs}.TPR")
+        case.check(1 - rates["specificity"], f"{theirs}.FPR")
+        case.check(rows["net_benefit"], f"{theirs}.NB")
+        case.check(rows["standardized_net_benefit"], f"{theirs}.sNB")
+        case.check(rates["test_positive"], f"{theirs}.prob_high_risk")
+        case.check(curve.prevalence, f"{theirs}.rho")
 
 
 # --- laws and loops ---------------------------------------------------------------------------
@@ -240,6 +275,132 @@ def test_survival_without_censoring_is_the_binary_curve():
     pd.testing.assert_frame_equal(survival.frame(), binary.frame())
 
 
+def simulate_competing(n=200, seed=8, *, censored=True):
+    rng = np.random.default_rng(seed)
+    p = np.round(rng.uniform(0.05, 0.95, n), 2)
+    first, second = rng.exponential(1 / p), rng.exponential(2, n)
+    end = rng.uniform(0.3, 4, n) if censored else np.full(n, np.inf)
+    latent = np.stack([end, first, second])
+    return np.round(latent.min(axis=0), 1), latent.argmin(axis=0), p
+
+
+def test_competing_events_match_a_walk_through_the_days():
+    times, events, p = simulate_competing()
+    at = [0.1, 0.3, 0.5, 0.8]
+    curve = decision_curve_survival(times, events, {"m": p}, horizon=1.2, thresholds=at)
+    for t, row in zip(at, rows_of(curve, "m").itertuples(), strict=True):
+        positive = p >= t
+        risk = naive_cumulative_incidence(times[positive], events[positive], 1.2)
+        expected = positive.mean() * (risk - (1 - risk) * t / (1 - t))
+        assert row.net_benefit == pytest.approx(expected, abs=1e-12)
+    assert curve.prevalence == pytest.approx(naive_cumulative_incidence(times, events, 1.2))
+    assert curve.n_event == ((events == 1) & (times <= 1.2)).sum()
+
+
+def test_competing_prevalence_is_that_of_lifelines():
+    times, events, p = simulate_competing()
+    times = times + np.random.default_rng(1).uniform(0, 1e-6, times.size)  # it breaks ties itself
+    fitter = AalenJohansenFitter(calculate_variance=False)
+    fitted = fitter.fit(times, events, event_of_interest=1).cumulative_density_
+    curve = decision_curve_survival(times, events, {"m": p}, horizon=1.25, thresholds=[0.2])
+    assert curve.prevalence == pytest.approx(fitted.loc[:1.25].iloc[-1, 0])
+
+
+def test_competing_events_without_censoring_are_non_events():
+    times, events, p = simulate_competing(censored=False)
+    known = (events == 1) & (times <= 1.0)
+    survival = decision_curve_survival(
+        times, np.append(events[:-1], 0), {"m": p}, horizon=1.0, thresholds=HUNDREDTHS
+    )
+    binary = decision_curve(np.append(known[:-1], times[-1] < 0), {"m": p}, thresholds=HUNDREDTHS)
+    assert times[-1] > 1.0
+    pd.testing.assert_frame_equal(survival.frame(), binary.frame())
+
+
+def test_treating_a_competing_event_as_censoring_overstates_the_benefit():
+    times, events, p = simulate_competing(500)
+    options = {"horizon": 1.2, "thresholds": [0.2, 0.4]}
+    right = decision_curve_survival(times, events, {"m": p}, **options)
+    wrong = decision_curve_survival(times, events == 1, {"m": p}, **options)
+    assert (rows_of(wrong, "m")["net_benefit"] > rows_of(right, "m")["net_benefit"] + 0.01).all()
+
+
+@pytest.mark.parametrize("cells", [1, 7, 40, 2**20])
+def test_blocks_of_event_times_do_not_change_the_curve(monkeypatch, cells):
+    times, events, p = simulate_competing()
+    options = {"horizon": 1.2, "thresholds": [0.1, 0.5, 0.8]}
+    whole = decision_curve_survival(times, events, {"m": p}, **options).frame()
+    monkeypatch.setattr("usstats._survival_benefit.BLOCK_CELLS", cells)
+    again = decision_curve_survival(times, events, {"m": p}, **options).frame()
+    pd.testing.assert_frame_equal(whole, again, rtol=1e-12)
+
+
+def test_risk_beyond_the_follow_up_of_the_test_positives_is_undefined():
+    # dcurves: NA where the last test positive leaves before the horizon
+    times = [0.5, 0.7, 3.0, 3.0, 1.0, 3.0]
+    events = [0, 1, 1, 0, 1, 0]
+    p = [0.9, 0.9, 0.2, 0.3, 0.1, 0.1]
+    options = {"horizon": 2.0, "thresholds": [0.05, 0.25, 0.5, 0.95]}
+    with pytest.warns(SmallSampleWarning, match=r"`?m is undefined \(NaN\) at 1 of 4 thresholds"):
+        curve = decision_curve_survival(times, events, {"m": p}, **options)
+    assert np.isnan(rows_of(curve, "m")["net_benefit"]).tolist() == [False, False, True, False]
+    assert rows_of(curve, "m")["net_benefit"][3] == 0
+    assert "nobody above was followed" in curve.summary()
+
+
+def test_test_positives_who_all_had_the_event_are_known():
+    times, events, p = [0.5, 0.7, 3.0, 3.0], [1, 1, 0, 0], [0.9, 0.9, 0.2, 0.3]
+    curve = decision_curve_survival(times, events, {"m": p}, horizon=2.0, thresholds=[0.5])
+    assert rows_of(curve, "m")["net_benefit"][0] == pytest.approx(0.5)
+
+
+def test_limits_are_left_out_where_few_resamples_have_a_risk():
+    rng = np.random.default_rng(2)
+    p = np.append(rng.uniform(0, 0.5, 57), [0.9, 0.9, 0.9])
+    times = np.append(rng.uniform(0.2, 4, 57), [2.5, 0.5, 0.6])
+    events = np.append(rng.integers(0, 2, 57), [0, 0, 0])
+    options = {"horizon": 2.0, "thresholds": [0.2, 0.8], "ci": "bootstrap", "seed": 1}
+    with pytest.warns(FailedResamplesWarning, match="at thresholds from 0.8: no limits"):
+        curve = decision_curve_survival(times, events, {"m": p}, n_boot=100, **options)
+    rows = rows_of(curve, "m")
+    assert np.isfinite(rows["net_benefit"]).all()
+    assert np.isfinite(rows["conf_low"]).tolist() == [True, False]
+    assert curve.n_failed == 0
+    gap = curve.difference("m", "treat_all").frame()
+    assert np.isfinite(gap["conf_high"]).tolist() == [True, False]
+
+
+def test_rates_say_what_each_strategy_does():
+    y, risks = simulate()
+    curve = decision_curve(y, risks, thresholds=[0.3])
+    positive = risks["noisy"] >= 0.3
+    rates = rates_of(curve, "noisy").iloc[0]
+    assert rates["test_positive"] == pytest.approx(positive.mean())
+    assert rates["sensitivity"] == pytest.approx(positive[y == 1].mean())
+    assert rates["specificity"] == pytest.approx(1 - positive[y == 0].mean())
+    nobody = rates_of(curve, "treat_none").iloc[0]
+    assert (nobody["test_positive"], nobody["sensitivity"], nobody["specificity"]) == (0, 0, 1)
+
+
+def test_interventions_avoided_per_100_patients():
+    # dcurves::net_intervention_avoided(nper = 100); true negatives less false negatives at odds
+    y, risks = simulate()
+    curve = decision_curve(y, risks, thresholds=[0, 0.2], ci="bootstrap", n_boot=60, seed=4)
+    table = curve.interventions_avoided()
+    row = table[(table["model"] == "noisy") & (table["threshold_probability"] == 0.2)].iloc[0]
+    negative = risks["noisy"] < 0.2
+    expected = 100 * ((negative & (y == 0)).mean() - (negative & (y == 1)).mean() * 0.8 / 0.2)
+    assert row["interventions_avoided"] == pytest.approx(expected)
+    assert row["conf_low"] < expected < row["conf_high"]
+    assert table["interventions_avoided"].isna().sum() == 4
+    gap = curve.difference("noisy", "treat_all").frame().iloc[1]
+    assert row["conf_high"] == pytest.approx(400 * gap["conf_high"])
+    one = curve.interventions_avoided(per=1)["interventions_avoided"]
+    pd.testing.assert_series_equal(one, curve.frame()["interventions_avoided"])
+    with pytest.raises(ArgumentError, match="`per` must be a positive number of patients; got 0"):
+        curve.interventions_avoided(per=0)
+
+
 def test_survival_takes_risk_and_not_survival():
     case = load_case("dca_survival")
     data = case.table()
@@ -358,18 +519,42 @@ def test_chunks_do_not_change_the_digits(monkeypatch):
     pd.testing.assert_frame_equal(whole, decision_curve(y, risks, **options).frame())
 
 
+def large_sample(n=100_000):
+    rng = np.random.default_rng(0)
+    risks = {name: rng.random(n) for name in "abc"}
+    return rng.random(n) < risks["a"], risks
+
+
 @pytest.mark.slow
 def test_speed():
-    rng = np.random.default_rng(0)
-    risks = {name: rng.random(100_000) for name in "abc"}
-    y = rng.random(100_000) < risks["a"]
+    y, risks = large_sample()
     start = time.perf_counter()
     decision_curve(y, risks, thresholds=HUNDREDTHS)
-    assert time.perf_counter() - start < 0.2
+    assert time.perf_counter() - start < 0.1
     few = {name: p[:10_000] for name, p in risks.items()}
     start = time.perf_counter()
     decision_curve(y[:10_000], few, thresholds=HUNDREDTHS, ci="bootstrap", n_boot=1000, seed=1)
     assert time.perf_counter() - start < 5
+    times = np.random.default_rng(1).exponential(2, 1000)
+    small = {name: p[:1000] for name, p in risks.items()}
+    start = time.perf_counter()
+    decision_curve_survival(times, y[:1000], small, horizon=1.5, thresholds=HUNDREDTHS)
+    assert time.perf_counter() - start < 0.07
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ci", [None, "bootstrap"])
+def test_memory(ci):
+    y, risks = large_sample()
+    times = np.random.default_rng(1).exponential(2, y.size)
+    tracemalloc.start()
+    if ci:
+        decision_curve(y, risks, thresholds=HUNDREDTHS, ci=ci, n_boot=2000, seed=1)
+    else:
+        decision_curve_survival(times, y, risks, horizon=1.5, thresholds=HUNDREDTHS)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.5e9
 
 
 # --- what is refused ---------------------------------------------------------------------------
@@ -412,7 +597,15 @@ def test_bad_thresholds_are_refused(thresholds, error, message):
         ({"risks": {"m": [0.1, 0.2]}}, PairingError, "`m` has 2"),
         ({"risks": [0.1, 0.2, 0.3]}, ArgumentError, "must map model names"),
         ({"risks": {"treat_all": [0.1, 0.2, 0.3]}}, ArgumentError, "reference strategy"),
-        ({"prevalence": 20}, ArgumentError, r"`prevalence` must lie inside \(0, 1\)"),
+        ({"y": [1, 2, 1]}, OutcomeError, r"must be 0/1 or bool; it holds \[1, 2\]"),
+        ({"y": ["a", "b", "a"]}, OutcomeError, "say which one is the event"),
+        ({"y": [0, 1, None]}, OutcomeError, "1 missing outcomes"),
+        ({"risks": {}}, ArgumentError, "must map model names"),
+        ({"risks": {"m": [0.1, None, 0.2]}}, RiskError, "`m` must be finite; 1 of 3"),
+        ({"prevalence": 20}, ArgumentError, r"`prevalence` must be a number inside \(0, 1\)"),
+        ({"prevalence": "20 %"}, ArgumentError, "`prevalence` must be a number"),
+        ({"harm": "none"}, ArgumentError, "`harm` must be finite and not negative; got 'none'"),
+        ({"ci": "bootstrap", "seed": 1, "n_boot": 0}, ArgumentError, "`n_boot` must be a whole"),
         ({"harm": {"x": 0.1}}, ArgumentError, "`harm` names 'x'"),
         ({"harm": -0.1}, ArgumentError, "`harm` must be finite and not negative"),
         ({"ci": "delong"}, ArgumentError, "`ci` must be one of None, 'bootstrap'"),
@@ -434,7 +627,13 @@ def test_bad_input_is_refused_with_advice(change, error, message):
         ({"horizon": 0}, ArgumentError, "`horizon` must be positive"),
         ({"horizon": 0.5}, OutcomeError, "No event happens by the horizon"),
         ({"time": [-1.0, 2, 3]}, ArgumentError, "`time` must not be negative; 1 values are"),
-        ({"event": [0, 1, 2]}, OutcomeError, "`event` must be 0/1"),
+        ({"event": [0, 1, 3]}, OutcomeError, "`event` must be 0/1"),
+        ({"event": [1, 2, 1]}, OutcomeError, "holds 1 and 2 but no 0"),
+        ({"event": ["0", "1", "1"]}, OutcomeError, "`event` holds labels"),
+        ({"event": [0, 1, None]}, OutcomeError, "1 missing"),
+        ({"time": [1.0, np.nan, 3]}, RiskError, "`time` must be finite"),
+        ({"horizon": np.nan}, ArgumentError, "`horizon` must be positive"),
+        ({"horizon": "2"}, ArgumentError, "`horizon` must be positive"),
         ({"event": [0, 1]}, PairingError, "`time` has 3, `event` has 2"),
     ],
 )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from usstats.decision import decision_curve
 from usstats.errors import ArgumentError
-from usstats.plots.decision import MEASURES, plot_decision
+from usstats.plots.decision import INFORMATION, MEASURES, plot_decision
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +25,9 @@ def curve():
 
 
 def lines(ax):
-    return {artist.get_label(): artist for artist in ax.get_lines()}
+    """The curves by their label; edges of bands have none."""
+    named = {artist.get_label(): artist for artist in ax.get_lines()}
+    return {label: artist for label, artist in named.items() if not label.startswith("_")}
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -44,10 +48,55 @@ def test_axis_is_the_stated_range_of_thresholds(curve):
 
 
 def test_series_differ_without_colour(curve):
-    styles = {
-        (str(artist._dash_pattern), artist.get_linewidth()) for artist in curve.plot().get_lines()
-    }
-    assert len(styles) == len(curve.plot().get_lines())
+    drawn = lines(curve.plot()).values()
+    styles = {(str(artist._dash_pattern), artist.get_linewidth()) for artist in drawn}
+    assert len(styles) == len(drawn) == 4
+
+
+def test_edges_of_a_band_have_the_style_of_their_model(curve):
+    ax = curve.plot()
+    edges = [artist for artist in ax.get_lines() if artist.get_label().startswith("_")]
+    styles = [artist.get_linestyle() for artist in edges]
+    assert styles == ["-", "-", "--", "--"]
+    frame = curve.frame()
+    np.testing.assert_allclose(
+        edges[3].get_ydata(), frame.loc[frame["model"] == "cost in $", "conf_high"]
+    )
+    assert len(curve.plot(band=False).get_lines()) == 4
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("names", [("a", "b"), ("a nomogram of clinic, hormones and images",) * 2])
+def test_legend_covers_no_curve(curve, measure, names):
+    frame = curve.frame()
+    renamed = {"nomogram": f"{names[0]} 1", "cost in $": f"{names[1]} 2"}
+    saved = SimpleNamespace(frame=lambda: frame.replace({"model": renamed}))
+    ax = plot_decision(saved, measure=measure)
+    ax.figure.draw_without_rendering()
+    box = ax.get_legend().get_window_extent()
+    for artist in ax.get_lines():
+        path = artist.get_transform().transform_path(artist.get_path())
+        assert not path.intersects_bbox(box, filled=False)
+
+
+@pytest.mark.parametrize("measure", INFORMATION)
+def test_value_of_information_is_its_frame(curve, measure):
+    found = curve.value_of_information()
+    ax = found.plot(measure=measure)
+    frame = found.frame()
+    drawn = lines(ax)
+    assert list(drawn) == ["nomogram", "cost in \\$"]
+    np.testing.assert_allclose(
+        drawn["nomogram"].get_ydata(), frame.loc[frame["model"] == "nomogram", measure]
+    )
+    assert ax.get_ylabel() == INFORMATION[measure]
+    assert ax.get_xlim() == (0.05, 0.6)
+    assert ax.get_ylim()[0] == 0
+
+
+def test_an_unknown_side_of_information_is_refused(curve):
+    with pytest.raises(ArgumentError, match="`measure` must be one of 'p_useful', 'evpi'"):
+        curve.value_of_information().plot(measure="net_benefit")
 
 
 def test_names_from_a_table_start_no_formula(curve):
