@@ -4,19 +4,21 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+BENCH  := build/bench
 DEMO   ?= demo
 
 export OMP_NUM_THREADS ?= 1
 export MPLBACKEND := Agg
 
-.PHONY: install demo test lint types floors unit notebooks test-slow bench clean help
+.PHONY: install demo test lint types floors unit notebooks test-slow verification bench clean help
 
 help:
-	@echo "make demo       run the synthetic NOA study end to end and print where the report lies"
-	@echo "make test       everything CI runs: lint, types, floors, tests, notebooks"
-	@echo "make test-slow  the simulations and the long trainings"
-	@echo "make bench      speed ratios against the peers"
-	@echo "make clean      remove what these commands made, the environment included"
+	@echo "make demo          run the synthetic NOA study end to end and print where the report lies"
+	@echo "make test          everything CI runs: lint, types, floors, tests, notebooks"
+	@echo "make test-slow     the simulations and the long trainings"
+	@echo "make verification  write docs/verification.md: every statistic beside R's numbers"
+	@echo "make bench         speed ratios against the peers, in an environment of their own"
+	@echo "make clean         remove what these commands made, the environments included"
 
 install: $(READY)
 
@@ -51,8 +53,17 @@ notebooks: $(READY)
 test-slow: $(READY)
 	$(BIN)/pytest -m slow -n 2
 
-bench: $(READY)
-	$(BIN)/python -m tests.benchmarks
+verification: $(READY)
+	$(BIN)/python -m tests.verification
+
+# confidenceinterval holds setuptools at 68, so the peers never enter the environment of the study.
+$(BENCH)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
+	@touch $@
+
+bench: $(BENCH)/.ready
+	$(BENCH)/bin/python -m tests.benchmarks
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,21 +1,21 @@
-"""Where a network looks: Grad-CAM (Selvaraju et al. 2017), and how much of it is in the lesion."""
+"""Where a network looks: Grad-CAM (Selvaraju et al. 2017)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from usstats._check import check_option
-from usstats.errors import ArgumentError, PairingError
+from usstats.errors import ArgumentError
+from usstats.overlap import CamOverlap, cam_overlap
 
-__all__ = ["CamOverlap", "GradCam", "cam_overlap"]
+__all__ = ["CamOverlap", "GradCam", "cam_overlap", "unit_map"]
 
 _SIGN = {"event": 1.0, "non_event": -1.0}
 
@@ -92,58 +92,6 @@ class GradCam:
         weight = gradient.mean(dim=(2, 3), keepdim=True)
         raw = (weight * self._map.detach()).sum(dim=1, keepdim=True).relu()
         return interpolate(raw, size=x.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
-
-
-@dataclass(frozen=True, kw_only=True)
-class CamOverlap:
-    """How a map lies on a mask.
-
-    Attributes
-    ----------
-    energy_in_mask : float
-        Share of the map's sum inside the mask; NaN for a map of zeros.
-    pointing_hit : bool
-        The map's maximum lies inside the mask (pointing game, Zhang et al. 2018).
-    chance : float
-        Share of the image's area inside the mask: what a map without knowledge scores on both.
-    """
-
-    energy_in_mask: float
-    pointing_hit: bool
-    chance: float
-
-
-def cam_overlap(cam: ArrayLike, mask: ArrayLike, *, visible: ArrayLike | None = None) -> CamOverlap:
-    """Compare a map with the outline of the lesion.
-
-    Parameters
-    ----------
-    cam : array_like, shape (H, W), 0 or more
-    mask : array_like of bool, shape (H, W)
-    visible : array_like of bool, shape (H, W), optional
-        Where the image is; the black bars of a letterbox are left out of `chance`.
-
-    Raises
-    ------
-    PairingError
-        The shapes differ.
-
-    Examples
-    --------
-    >>> cam_overlap([[0.0, 3.0], [1.0, 0.0]], [[0, 1], [0, 0]])
-    CamOverlap(energy_in_mask=0.75, pointing_hit=True, chance=0.25)
-    """
-    heat, inside = np.asarray(cam, dtype=float), np.asarray(mask).astype(bool)
-    seen = np.ones_like(inside) if visible is None else np.asarray(visible).astype(bool)
-    if not heat.shape == inside.shape == seen.shape:
-        msg = f"The map is {heat.shape}, the mask {inside.shape}; both must be of one size."
-        raise PairingError(msg)
-    total = heat.sum()
-    return CamOverlap(
-        energy_in_mask=float(heat[inside].sum() / total) if total > 0 else float("nan"),
-        pointing_hit=bool(inside.flat[np.argmax(heat)] and total > 0),
-        chance=float((inside & seen).sum() / max(seen.sum(), 1)),
-    )
 
 
 def unit_map(raw: Tensor) -> NDArray[np.float32]:

@@ -38,7 +38,7 @@ class CamRecord:
     mask : (S, S) bool or None
         The lesion in the same square.
     energy_in_mask, chance : float
-        See `dl.cam.cam_overlap`; NaN without a mask.
+        See `usstats.overlap.cam_overlap`; NaN without a mask.
     pointing_hit : bool or None
     fold : int or None
         Whose network it is: the one that never met the patient. None for other cohorts, whose
@@ -158,7 +158,10 @@ def _overlap(
         nothing = float("nan")
         return None, {"energy_in_mask": nothing, "pointing_hit": None, "chance": nothing}
     seen = preparation.mask_view(mask, shape, view)
-    return seen, vars(cam_overlap(cam, seen, visible=_visible(mask, shape, preparation, view)))
+    found = cam_overlap(cam, seen, visible=_visible(mask, shape, preparation, view))
+    return seen, {
+        name: getattr(found, name) for name in ("energy_in_mask", "pointing_hit", "chance")
+    }
 
 
 def _visible(

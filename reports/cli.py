@@ -1,4 +1,4 @@
-"""The command line: `usstats init | check | run | demo`.
+"""The command line: `usstats init | check | size | run | demo`.
 
 Exit codes: 0 fine, 2 the user's input, 3 a result that cannot be trusted, 1 our bug.
 """
@@ -73,6 +73,32 @@ def check(study: StudyFolder) -> None:
     out.print(describe_problems(problems), markup=False)
     if any(problem.severity == "error" for problem in problems):
         raise typer.Exit(USER_INPUT)
+
+
+@app.command()
+def size(
+    *,
+    parameters: Annotated[
+        int,
+        typer.Option(
+            help="Candidate predictor parameters: a spline counts knots - 1, a factor levels - 1, "
+            "the network's probability 1."
+        ),
+    ],
+    prevalence: Annotated[float, typer.Option(help="Expected share of events, 0 to 1.")],
+    auc: Annotated[float, typer.Option(help="Expected AUC of the model.")],
+    have: Annotated[int | None, typer.Option(help="Patients the study has or can get.")] = None,
+) -> None:
+    """Say how many patients a risk model needs for development and external validation."""
+    import usstats
+
+    for needed in (
+        usstats.sample_size_development(parameters, prevalence, auc=auc),
+        usstats.sample_size_validation(prevalence, auc),
+    ):
+        out.print(needed.summary(), markup=False)
+        if have is not None:
+            out.print(f"  {needed.assess(have)}", markup=False)
 
 
 @app.command()

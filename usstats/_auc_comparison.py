@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -28,7 +29,7 @@ class AucComparison:
     conf_level : float
     method, adjust : str
     n, n_event : int
-    n_cluster : int or None
+    n_cluster, n_boot, seed : int or None
     """
 
     table: pd.DataFrame
@@ -39,15 +40,17 @@ class AucComparison:
     n: int
     n_event: int
     n_cluster: int | None
+    n_boot: int | None = None
+    seed: int | None = None
 
     def frame(self) -> pd.DataFrame:
         """model_1, model_2, auc_1, auc_2, estimate (first minus second), std_error, conf_low,
-        conf_high, statistic, p_value, p_adjusted; then df, margin and note where they apply."""
+        conf_high, statistic, p_value, p_adjusted; then what applies of df, margin, p_noninferior,
+        noninferior, note; level, method and sample."""
         rest = [name for name in self.table.columns if name not in _LEADING]
-        frame = self.table[[*_LEADING, *rest]].assign(
-            conf_level=self.conf_level, method=self.method, n=self.n, n_event=self.n_event
-        )
-        return frame if self.n_cluster is None else frame.assign(n_cluster=self.n_cluster)
+        facts = {name: getattr(self, name) for name in _FACTS}
+        known = {name: fact for name, fact in facts.items() if fact is not None}
+        return self.table[[*_LEADING, *rest]].assign(**known)
 
     def summary(self) -> str:
         """The global test, then one line a contrast."""
@@ -84,10 +87,25 @@ _LEADING = (
 )
 
 
-def _line(row: dict[object, object]) -> str:
+_FACTS = ("conf_level", "method", "n", "n_event", "n_cluster", "n_boot", "seed")
+
+
+def _line(row: dict[Any, Any]) -> str:
     text = (
         f"{row['model_1']} - {row['model_2']}: {row['estimate']:.3f} "
         f"({row['conf_low']:.3f} to {row['conf_high']:.3f}), p = {row['p_value']:.3g}, "
         f"adjusted {row['p_adjusted']:.3g}"
     )
-    return f"{text} (identical)" if row["note"] == "identical" else text
+    noted = f"{text} ({row['note']})" if row["note"] else text
+    return noted + _verdict(row) if "margin" in row else noted
+
+
+def _verdict(row: dict[Any, Any]) -> str:
+    """What the margin says; without limits nothing is shown either way."""
+    if pd.isna(row["noninferior"]):
+        return f"; non-inferiority of {row['model_1']} unknown"
+    shown = "shown" if row["noninferior"] else "not shown"
+    return (
+        f"; non-inferiority of {row['model_1']} (margin {row['margin']:g}) {shown}: "
+        f"lower limit {row['conf_low']:.3f}, one-sided p = {row['p_noninferior']:.3g}"
+    )

@@ -27,13 +27,13 @@ def auc_of_resamples(
     event = (y[order] == 1).astype(float)
     first = np.flatnonzero(np.concatenate(([True], np.diff(s[order]) != 0)))
     parts = [
-        _weighted_auc(resamples.counts(start, stop)[:, order].astype(float), event, first)
+        weighted_auc(resamples.counts(start, stop)[:, order].astype(float), event, first)
         for start, stop in resamples.chunks(_CHUNK_BYTES)
     ]
     return np.concatenate(parts)
 
 
-def _weighted_auc(
+def weighted_auc(
     weights: NDArray[Float], event: NDArray[Float], first: NDArray[np.int64]
 ) -> NDArray[Float]:
     """AUCs of a block of weight rows whose columns are sorted by score."""

@@ -31,7 +31,7 @@ class Cases:
     def patients(self, event: int) -> int:
         """Patients (cases without clusters) with at least one event, or one non-event."""
         rows = self.y == event
-        return int(rows.sum() if self.cluster is None else len(np.unique(self.cluster[rows])))
+        return int(rows.sum()) if self.cluster is None else count_units(self.cluster[rows])
 
     def strata(self) -> NDArray[np.int64] | None:
         """The outcome, where no patient has both classes."""
@@ -52,6 +52,21 @@ class Cases:
             cluster=self.cluster,
             stratify=stratify,
         )
+
+
+def count_units(codes: NDArray[np.int64]) -> int:
+    """Different patients among patient numbers."""
+    return int(np.count_nonzero(np.bincount(codes)))
+
+
+def renumber(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Numbers of a part of the patients, without gaps.
+
+    >>> renumber(np.array([4, 0, 4, 7])).tolist()
+    [1, 0, 1, 2]
+    """
+    present = np.bincount(codes) > 0
+    return np.asarray((np.cumsum(present) - 1)[codes])
 
 
 def check_cases(y: ArrayLike, s: ArrayLike, cluster: ArrayLike | None) -> Cases:

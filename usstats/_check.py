@@ -14,8 +14,13 @@ from usstats.errors import ArgumentError, OutcomeError, PairingError, RiskError
 Float = np.float64
 
 
-def _one_dimensional(values: ArrayLike, name: str, error: type[Exception]) -> NDArray[Any]:
-    array = np.asarray(values)
+def one_dimensional(values: ArrayLike, name: str, error: type[Exception]) -> NDArray[Any]:
+    """Return values as one non-empty row, or raise `error`."""
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        msg = f"`{name}` must be one-dimensional; its rows differ in length."
+        raise error(msg) from None
     if array.ndim != 1:
         msg = f"`{name}` must be one-dimensional; it has shape {array.shape}."
         raise error(msg)
@@ -47,15 +52,17 @@ def check_outcome(y: ArrayLike, *, name: str = "y", require_both: bool = True) -
     ------
     OutcomeError
     """
-    array = _one_dimensional(y, name, OutcomeError)
+    array = one_dimensional(y, name, OutcomeError)
     missing = np.asarray(pd.isna(array))
     if missing.any():
         msg = f"`{name}` has {missing.sum()} missing outcomes (first at row {_first(missing)})."
         raise OutcomeError(msg)
     if array.dtype == object or array.dtype.kind not in "biuf":
         array = _bool_objects(array, name)
-    values = array.astype(float)
-    if not np.isin(values, (0.0, 1.0)).all():
+    whole = array.dtype.kind in "biu"
+    values = array if whole else array.astype(float)
+    inside = values.min() >= 0 and values.max() <= 1
+    if not inside or not (whole or np.isin(values, (0.0, 1.0)).all()):
         levels = pd.unique(array)[:5].tolist()
         msg = (
             f"`{name}` must be 0/1 or bool; it holds {levels}. Declare the event, for example "
@@ -92,7 +99,7 @@ def check_finite(s: ArrayLike, *, name: str = "s") -> NDArray[Float]:
     RiskError
         Text, missing or infinite values; counted, with the first rows named.
     """
-    array = _one_dimensional(s, name, RiskError)
+    array = one_dimensional(s, name, RiskError)
     try:
         values = array.astype(float)
     except (TypeError, ValueError):
@@ -166,7 +173,7 @@ def check_cluster(cluster: ArrayLike | None, n: int) -> NDArray[np.int64] | None
     """
     if cluster is None:
         return None
-    labels = _one_dimensional(cluster, "cluster", PairingError)
+    labels = one_dimensional(cluster, "cluster", PairingError)
     check_lengths(cases=np.empty(n), cluster=labels)
     missing = np.asarray(pd.isna(labels))
     if missing.any():
@@ -204,7 +211,11 @@ def check_option(value: Hashable, options: Collection[Any], *, name: str) -> Non
     ------
     ArgumentError
     """
-    if value not in options:
+    try:
+        known = value in options
+    except (TypeError, ValueError):  # arrays and pd.NA have no truth value
+        known = False
+    if not known:
         offered = ", ".join(repr(option) for option in options)
         msg = f"`{name}` must be one of {offered}; got {value!r}."
         raise ArgumentError(msg)
@@ -214,7 +225,7 @@ def _is_whole(value: object) -> bool:
     """A number without a fraction; True and text are none."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         return False
-    return bool(np.isfinite(value)) and int(value) == value
+    return isinstance(value, int) or (bool(np.isfinite(value)) and int(value) == value)
 
 
 def check_n_boot(n_boot: int, *, least: int = 2, most: int = 1_000_000) -> int:

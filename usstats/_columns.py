@@ -18,6 +18,8 @@ Float = np.float64
 PATIENT_COLUMN = "patient_id"
 #: A text column with more levels than this is an identifier or free text, not a factor.
 MOST_LEVELS = 20
+#: Covariates beyond this, or all below its inverse, are not computed with.
+LARGEST = 1e50
 _SHOWN = 3
 
 
@@ -35,6 +37,9 @@ def check_present(data: pd.DataFrame, names: Iterable[str]) -> None:
             near = difflib.get_close_matches(name, columns, n=3)
             hint = f"did you mean {near}?" if near else f"the table has {columns[:12]}."
             msg = f"The table has no column `{name}`; {hint}"
+            raise DesignError(msg)
+        if name not in data.columns:
+            msg = f"Column names must be text; `{name}` is a number. Use data.rename(columns=str)."
             raise DesignError(msg)
         if columns.count(name) > 1:
             msg = f"The table has {columns.count(name)} columns named `{name}`; rename them."
@@ -99,7 +104,23 @@ def read_numbers(data: pd.DataFrame, name: str) -> NDArray[Float]:
     if infinite.any():
         msg = f"`{name}` is infinite in {rows_in_words(data, infinite)}."
         raise DesignError(msg)
+    _check_magnitude(name, values, data)
     return values
+
+
+def _check_magnitude(name: str, values: NDArray[Float], data: pd.DataFrame) -> None:
+    """Numbers whose squares and products a float cannot hold are refused before they overflow."""
+    largest = max(values.max(initial=0.0), -values.min(initial=0.0))
+    if largest > LARGEST:
+        large = np.abs(values) > LARGEST
+        msg = (
+            f"`{name}` is larger than {LARGEST:g} in {rows_in_words(data, large)}; first value "
+            f"{values[large][0]:g}. Correct these values, or change the unit."
+        )
+        raise DesignError(msg)
+    if 0 < largest < 1 / LARGEST:
+        msg = f"`{name}` is nowhere larger than {largest:g}; change its unit."
+        raise DesignError(msg)
 
 
 def read_labels(data: pd.DataFrame, name: str) -> NDArray[np.object_]:
@@ -155,7 +176,7 @@ def level_codes(data: pd.DataFrame, name: str, levels: Sequence[str]) -> NDArray
 
 def missing_counts(data: pd.DataFrame, names: Iterable[str]) -> dict[str, int]:
     """Missing values per column, only where there are any."""
-    counts = {name: int(data[name].isna().sum()) for name in names}
+    counts = {name: int(np.count_nonzero(pd.isna(data[name].to_numpy()))) for name in names}
     return {name: count for name, count in counts.items() if count}
 
 

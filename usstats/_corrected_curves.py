@@ -14,6 +14,7 @@ from statsmodels.nonparametric.smoothers_lowess import lowess
 from usstats._check import Float
 from usstats._indexes import Side
 from usstats._net_benefit import odds
+from usstats._overfitting import correct
 from usstats._plans import Plan
 from usstats._refits import Refits, average_copies, judge_refits
 from usstats.errors import RiskError
@@ -86,14 +87,17 @@ def corrected_decision_curve(
     """Net benefit of the model, corrected by the mean optimism, beside the two references."""
     at = _check_thresholds(thresholds)
     own = average_copies(net_benefits(apparent, at), 1)[0]
-    training, test = judge_refits(refits, lambda side, _: net_benefits(side, at), at.size)
-    means = mean_replicates(training, test, plan)
-    optimism = optimism_of(own, *means, plan)
+    sides = judge_refits(refits, lambda side, _: net_benefits(side, at), at.size)
     prevalence = float(apparent.y.mean())
     everybody = prevalence - (1 - prevalence) * odds(at)
+    treated = (special.expit(apparent.lp)[:, :, None] >= at).mean(axis=(0, 1))
+    found = correct(own, *sides, plan, treated * everybody)
     tables = [
-        _curve(model, at, own - optimism, everybody, prevalence).assign(
-            apparent=own, training=means[0], test=means[1], optimism=optimism
+        _curve(model, at, found.corrected, everybody, prevalence).assign(
+            apparent=own,
+            training=found.training,
+            test=found.test,
+            optimism=own - found.corrected,
         ),
         _reference("treat_all", at, everybody, everybody, prevalence),
         _reference("treat_none", at, np.zeros(at.size), everybody, prevalence),
@@ -108,23 +112,6 @@ def corrected_decision_curve(
         seed=plan.seed,
         _table=pd.concat(tables, ignore_index=True),
     )
-
-
-def mean_replicates(training: Array, test: Array, plan: Plan) -> tuple[Array, Array]:
-    """Means over replicates in which both sides are defined, by column."""
-    both = np.isfinite(training) & np.isfinite(test)
-    share = np.where(both, plan.share[:, None], 0.0)
-    counted = both.sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (
-            np.where(both, training, 0.0).sum(axis=0) / counted,
-            (share * np.where(both, test, 0.0)).sum(axis=0) / share.sum(axis=0),
-        )
-
-
-def optimism_of(apparent: Array, training: Array, test: Array, plan: Plan) -> Array:
-    """Training minus test; 0.632 of apparent minus test for the .632 estimator."""
-    return 0.632 * (apparent - test) if plan.method == ".632" else training - test
 
 
 def _check_thresholds(thresholds: ArrayLike) -> Array:
@@ -188,13 +175,14 @@ def corrected_calibration(
     at = _default_grid(apparent) if predicted is None else np.asarray(predicted, dtype=float)
     own = average_copies(_curves(apparent, at), 1)[0]
     training, test = judge_refits(refits, lambda side, _: _curves(side, at), at.size)
-    optimism = optimism_of(own, *mean_replicates(training, test, plan), plan)
+    flat = np.full(at.size, float(apparent.y.mean()))
+    corrected = correct(own, training, test, plan, flat).corrected
     return pd.DataFrame(
         {
             "predicted": at,
             "apparent": own,
-            "optimism": optimism,
-            "corrected": own - optimism,
+            "optimism": own - corrected,
+            "corrected": corrected,
             "n_boot": np.isfinite(training + test).sum(axis=0),
         }
     )

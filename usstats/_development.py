@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from usstats._check import Float, check_outcome, check_seed
+from usstats._check import Float, check_cluster, check_outcome, check_seed
+from usstats._checkpoint import Checkpoint
 from usstats._columns import check_present
 from usstats._indexes import Side
 from usstats._plans import Plan
 from usstats._refits import BatchRefits, RecipeRefits, Refits
 from usstats._shared_design import learn_from_observed
+from usstats.design import DesignSpec
 from usstats.errors import ArgumentError, MissingDataError, PairingError
 from usstats.imputing import Imputations
 from usstats.logistic import LogisticFit
@@ -32,6 +36,14 @@ class Development:
     kitchen: Kitchen
     y: Array
     apparent: Side
+    n_parameters: int
+
+    @property
+    def events_per_parameter(self) -> float:
+        """Patients of the rarer class for each candidate parameter."""
+        patient = self.kitchen.patient
+        rarer = min(np.unique(patient[self.y == event]).size for event in (0, 1))
+        return rarer / max(self.n_parameters, 1)
 
     @property
     def plain(self) -> bool:
@@ -41,7 +53,12 @@ class Development:
 
 
 def develop(
-    fit: Any, data: pd.DataFrame | Imputations, recipe: Recipe | None, seed: int | None
+    fit: Any,
+    data: pd.DataFrame | Imputations,
+    recipe: Recipe | None,
+    *,
+    seed: int | None,
+    cluster: ArrayLike | None,
 ) -> Development:
     table = data.original if isinstance(data, Imputations) else data
     _check_development(fit, table)
@@ -54,15 +71,35 @@ def develop(
         _check_no_holes(fit, table)
     copies = list(data) if isinstance(data, Imputations) else list(full.complete(table, seed))
     y = check_outcome(table[fit.spec.outcome], name=fit.spec.outcome).astype(float)
-    keeps = full.knots == "fixed" and full.select is None
-    spec = (
-        learn_from_observed(str(full.outcome), as_terms(full.terms or ()), table) if keeps else None
-    )
+    spec = _kept_design(full, fit, table)
+    codes = check_cluster(cluster, len(table))
     return Development(
-        kitchen=Kitchen(recipe=full, data=table, originals=copies, spec=spec, seed=seed),
+        kitchen=Kitchen(
+            recipe=full,
+            data=table,
+            originals=copies,
+            spec=spec,
+            seed=seed,
+            patient=np.arange(len(table)) if codes is None else codes,
+        ),
         y=y,
         apparent=Side(np.array([fit.linear_predictor(copy) for copy in copies]), y),
+        n_parameters=len((spec or _candidates(full, table)).column_names) - 1,
     )
+
+
+def _kept_design(recipe: Recipe, fit: Any, table: pd.DataFrame) -> DesignSpec | None:
+    """The design that every replicate keeps; None where the recipe learns it anew."""
+    if recipe.knots != "fixed" or recipe.select is not None:
+        return None
+    if as_terms(recipe.terms or ()) == fit.spec.terms:
+        return fit.spec  # type: ignore[no-any-return]
+    return _candidates(recipe, table)
+
+
+def _candidates(recipe: Recipe, table: pd.DataFrame) -> DesignSpec:
+    """The design of all terms the recipe starts from."""
+    return learn_from_observed(str(recipe.outcome), as_terms(recipe.terms or ()), table)
 
 
 def _check_development(fit: Any, table: Any) -> None:
@@ -113,8 +150,14 @@ def _with_imputation(recipe: Recipe, data: pd.DataFrame | Imputations) -> Recipe
     )
 
 
-def refit(case: Development, plan: Plan, n_jobs: int) -> Refits:
+def refit(
+    case: Development, plan: Plan, *, n_jobs: int, checkpoint: str | Path | None = None
+) -> Refits:
+    """The model, or its recipe, in every replicate of the plan."""
     kitchen = case.kitchen
+    stored = None if checkpoint is None else Checkpoint.open(checkpoint, kitchen)
     if case.plain and kitchen.spec is not None:
         return BatchRefits.fit(kitchen.spec.matrix(kitchen.data), case.y, plan)
-    return RecipeRefits(refits=kitchen.cook(plan, n_jobs=n_jobs), y=case.y, plan=plan)
+    cook = partial(kitchen.cook, plan, n_jobs=n_jobs)
+    made = cook(range(plan.n_boot)) if stored is None else stored.replicates(plan, cook)
+    return RecipeRefits(refits=list(made), y=case.y, plan=plan)

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
+from usstats._cases import count_units
 from usstats._intervals import normal_quantile, wald_interval
 from usstats.errors import SmallSampleWarning
 from usstats.proportions import clopper_pearson, wald, wilson
@@ -252,13 +253,13 @@ def clustered_table(
         "npv": (~event, ~positive),
         "accuracy": (event == positive, np.ones_like(event)),
     }
-    shares = {name: _Share(hit=hit, among=among) for name, (hit, among) in hits.items()}
+    shares = {name: Share(hit=hit, among=among) for name, (hit, among) in hits.items()}
     rows = {
         name: _clustered_proportion(name, share, cluster, ci, conf_level)
         for name, share in shares.items()
     }
     ratios = Cells.count(event, positive).ratios()
-    on_log, on_youden = _joint_influence(shares["sensitivity"], shares["specificity"])
+    on_log, on_youden = joint_influence(shares["sensitivity"], shares["specificity"])
     for name, values in on_log.items():
         rows[name] = ratio_row(name, ratios[name][0], _se(values, cluster), conf_level)
     youden = shares["sensitivity"].estimate + shares["specificity"].estimate - 1
@@ -267,7 +268,7 @@ def clustered_table(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Share:
+class Share:
     """The proportion of `hit` among the cases in `among`."""
 
     hit: NDArray[np.bool_]
@@ -297,7 +298,7 @@ def cluster_std_error(
     influence: NDArray[Float], cluster: NDArray[np.int64], among: NDArray[np.bool_]
 ) -> tuple[float, int]:
     """sqrt(K / (K - 1) sum of squared patient sums), and K, the patients in `among`."""
-    k = len(np.unique(cluster[among]))
+    k = count_units(cluster[among])
     sums = np.bincount(cluster, weights=influence)
     return float(np.sqrt(k / (k - 1) * (sums**2).sum())) if k > 1 else np.nan, k
 
@@ -309,7 +310,7 @@ def _se(influence: NDArray[Float], cluster: NDArray[np.int64]) -> float:
 
 
 def _clustered_proportion(
-    name: str, share: _Share, cluster: NDArray[np.int64], ci: str, conf_level: float
+    name: str, share: Share, cluster: NDArray[np.int64], ci: str, conf_level: float
 ) -> Row:
     x, n = share.x, share.n
     if n == 0:
@@ -333,8 +334,8 @@ def _clipped_wald(
     return Interval(low=low, high=high, conf_level=conf_level, method="wald")
 
 
-def _joint_influence(
-    sensitivity: _Share, specificity: _Share
+def joint_influence(
+    sensitivity: Share, specificity: Share
 ) -> tuple[dict[str, NDArray[Float]], NDArray[Float]]:
     """Delta method: each case's influence on the logarithms of the ratios, and on Youden's J."""
     se, sp = np.float64(sensitivity.estimate), np.float64(specificity.estimate)

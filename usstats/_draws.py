@@ -17,7 +17,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from usstats._check import check_cluster, check_lengths, check_n_boot, check_seed
+from usstats._check import (
+    check_cluster,
+    check_lengths,
+    check_n_boot,
+    check_seed,
+    one_dimensional,
+)
 from usstats.errors import PairingError, ResampleError
 
 CHUNK_BYTES = 64 * 2**20
@@ -134,8 +140,7 @@ class Resamples:
         ResampleError
             Not a table of whole numbers inside the data.
         """
-        table = np.asarray(indices)
-        _check_index_table(table)
+        table = _check_index_table(indices)
         rows = table.shape[1] if n is None and cluster is None else n
         rows = len(np.asarray(cluster)) if rows is None else rows
         codes = check_cluster(cluster, rows)
@@ -226,7 +231,7 @@ def _strata(unit: NDArray[np.int64], stratify: ArrayLike | None) -> tuple[NDArra
     n_unit = int(unit.max()) + 1
     if stratify is None:
         return (np.arange(n_unit),)
-    labels = np.asarray(stratify)
+    labels = one_dimensional(stratify, "stratify", PairingError)
     check_lengths(rows=unit, stratify=labels)
     codes, _ = pd.factorize(labels)
     if (codes < 0).any():
@@ -244,13 +249,19 @@ def _strata(unit: NDArray[np.int64], stratify: ArrayLike | None) -> tuple[NDArra
     return tuple(np.flatnonzero(of_unit == code) for code in np.unique(of_unit))
 
 
-def _check_index_table(table: NDArray[Any]) -> None:
+def _check_index_table(indices: ArrayLike) -> NDArray[Any]:
+    try:
+        table = np.asarray(indices)
+    except ValueError:
+        msg = "`resamples` must be a table (n_boot, n); its rows differ in length."
+        raise ResampleError(msg) from None
     if table.ndim != 2 or table.size == 0:
         msg = f"`resamples` must be a table (n_boot, n); it has shape {table.shape}."
         raise ResampleError(msg)
     if table.dtype.kind not in "iuf" or not np.array_equal(table, np.floor(table)):
         msg = "`resamples` must hold whole row numbers, counted from 0."
         raise ResampleError(msg)
+    return table
 
 
 def _units_of_table(

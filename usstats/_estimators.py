@@ -11,7 +11,7 @@ from usstats._prepared import Prepared, Solution, solution_of
 from usstats.errors import ArgumentError, FitError, SeparationError
 from usstats.firth import firth_solution
 from usstats.lasso import lasso_solution
-from usstats.newton import newton_logistic
+from usstats.newton import SUSPICIOUS_LP, newton_logistic
 from usstats.ridge import ridge_solution
 from usstats.separation import detect_separation
 
@@ -26,8 +26,6 @@ PENALISED = {
     "ridge": True,
     "lasso": True,
 }
-#: Beyond this linear predictor the data are looked at for separation.
-SUSPICIOUS_LP = 15.0
 
 
 def maximise(prepared: Prepared, *, method: str, penalty: Penalty) -> Solution:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pandas as pd
@@ -18,8 +18,36 @@ PROFILED = ("firth", "flic")
 _PROFILE = "profile penalised likelihood"
 
 
+class Tabulated(Protocol):
+    """A fit whose coefficients can be tabulated."""
+
+    @property
+    def params(self) -> pd.Series[float]: ...
+
+    @property
+    def covariance(self) -> pd.DataFrame: ...
+
+    @property
+    def method_in_words(self) -> str: ...
+
+    @property
+    def n(self) -> int: ...
+
+    @property
+    def n_event(self) -> int: ...
+
+    @property
+    def n_cluster(self) -> int | None: ...
+
+
 def coefficient_table(fit: LogisticFit, level: float) -> pd.DataFrame:
-    """One row per coefficient in the shared vocabulary."""
+    """One row per coefficient in the shared vocabulary, with the intervals of the method."""
+    frame = wald_table(fit, level)
+    return _with_limits(fit, frame, level) if fit.method in PROFILED else frame
+
+
+def wald_table(fit: Tabulated, level: float) -> pd.DataFrame:
+    """One row per coefficient in the shared vocabulary: Wald z, p and interval."""
     estimate = fit.params.to_numpy(dtype=float)
     std_error = np.sqrt(np.diag(fit.covariance.to_numpy(dtype=float)))
     low, high = wald_interval(estimate, std_error, level)
@@ -38,8 +66,6 @@ def coefficient_table(fit: LogisticFit, level: float) -> pd.DataFrame:
             "n_event": fit.n_event,
         }
     )
-    if fit.method in PROFILED:
-        frame = _with_limits(fit, frame, level)
     return frame if fit.n_cluster is None else frame.assign(n_cluster=fit.n_cluster)
 
 

@@ -1,4 +1,4 @@
-"""From a user's call to arrays: the front door of `fit_logistic`."""
+"""From a user's call to arrays: the front door of the regression models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from usstats._check import check_cluster, check_lengths, check_option, check_outcome
 from usstats._columns import check_complete, check_present, missing_counts
 from usstats._prepared import Prepared
-from usstats._rank import check_full_rank
+from usstats._rank import check_full_rank, check_variation
 from usstats.design import DesignSpec, Term, learn_design, read_model
 from usstats.errors import (
     ArgumentError,
@@ -50,28 +50,31 @@ def prepare(
         name, parsed = read_model(formula, outcome, terms)
     variables = [name, *(term.name for term in parsed if term.type != "interaction")]
     check_present(data, variables)
-    kept = _kept_rows(data, variables, missing)
+    kept = kept_rows(data, variables, missing)
     rows = data.loc[kept] if not kept.all() else data
     y = check_outcome(rows[name].to_numpy(), name=name)
     spec = known or learn_design(name, parsed, rows)
     X = spec.matrix(rows)
-    _check_size(X, spec, penalised=penalised)
+    check_size(X, spec, penalised=penalised)
     if not penalised:
         check_full_rank(X, spec.column_names)
-    _warn_of_lone_levels(spec)
-    labels = _per_row(cluster, data, kept, "cluster")
+    elif known is None:
+        check_variation(X, spec.column_names)
+    warn_of_lone_levels(spec)
+    labels = per_row(cluster, data, kept, "cluster")
     return Prepared(
         spec=spec,
         X=X,
         y=y,
-        weights=_checked_weights(_per_row(weights, data, kept, "weights")),
-        cluster=_checked_cluster(labels, len(y)),
+        weights=_checked_weights(per_row(weights, data, kept, "weights")),
+        cluster=checked_cluster(labels, len(y)),
         n_dropped=int((~kept).sum()),
         missing=missing_counts(data, variables),
     )
 
 
-def _checked_cluster(labels: ArrayLike | None, n: int) -> NDArray[np.int64] | None:
+def checked_cluster(labels: ArrayLike | None, n: int) -> NDArray[np.int64] | None:
+    """Codes of the patients, of whom a sandwich covariance needs more than one."""
     codes = check_cluster(labels, n)
     if codes is not None and not codes.any():
         msg = "`cluster` holds one patient: a sandwich covariance over patients needs several."
@@ -79,7 +82,7 @@ def _checked_cluster(labels: ArrayLike | None, n: int) -> NDArray[np.int64] | No
     return codes
 
 
-def _kept_rows(data: pd.DataFrame, variables: list[str], missing: str) -> NDArray[np.bool_]:
+def kept_rows(data: pd.DataFrame, variables: list[str], missing: str) -> NDArray[np.bool_]:
     """Rows without missing values; under missing="error" there must be no others."""
     if missing == "error":
         check_complete(data, variables[1:])
@@ -91,7 +94,8 @@ def _kept_rows(data: pd.DataFrame, variables: list[str], missing: str) -> NDArra
     return np.asarray(kept)
 
 
-def _check_size(X: NDArray[Float], spec: DesignSpec, *, penalised: bool) -> None:
+def check_size(X: NDArray[Float], spec: DesignSpec, *, penalised: bool) -> None:
+    """Refuse more parameters than rows, unless a penalty bears them."""
     n, k = X.shape
     if not penalised and n <= k:
         msg = (
@@ -101,7 +105,8 @@ def _check_size(X: NDArray[Float], spec: DesignSpec, *, penalised: bool) -> None
         raise DesignError(msg)
 
 
-def _warn_of_lone_levels(spec: DesignSpec) -> None:
+def warn_of_lone_levels(spec: DesignSpec) -> None:
+    """Warn of levels that one patient has."""
     for name, known in spec.ranges.items():
         lone = [v for v, count in zip(known.levels, known.counts, strict=True) if count == 1]
         if lone:
@@ -109,7 +114,7 @@ def _warn_of_lone_levels(spec: DesignSpec) -> None:
             warnings.warn(msg, SmallSampleWarning, stacklevel=4)
 
 
-def _per_row(
+def per_row(
     given: str | ArrayLike | None, data: pd.DataFrame, kept: NDArray[np.bool_], name: str
 ) -> NDArray[Any] | None:
     """A column by its name, or labels of the caller's rows; rows that were left out go too."""
@@ -127,6 +132,9 @@ def _per_row(
 def _checked_weights(weights: NDArray[Any] | None) -> Vector | None:
     if weights is None:
         return None
+    if weights.dtype.kind not in "biuf":
+        msg = f"`weights` must be numbers; got {str(weights[0])!r} at row 0."
+        raise ArgumentError(msg)
     values = np.asarray(weights, dtype=float)
     bad = ~(np.isfinite(values) & (values > 0))
     if bad.any():

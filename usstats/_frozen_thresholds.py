@@ -10,6 +10,7 @@ from scipy import special
 
 from usstats._check import Float
 from usstats._indexes import Side
+from usstats._judged import Judged
 from usstats._refits import Refits, average_copies
 
 Array = NDArray[Float]
@@ -41,8 +42,8 @@ def accuracies(side: Side, threshold: float | Array) -> Array:
     return np.column_stack([sensitivity, specificity])
 
 
-def judge_thresholds(rule: Rule, refits: Refits) -> tuple[Array, Array]:
-    """Each replicate's own threshold on its training and its test cases, shapes (n_boot, 2)."""
+def judge_thresholds(rule: Rule, threshold: float, apparent: Side, refits: Refits) -> Judged:
+    """Sensitivity and specificity: the model's at its threshold, each replicate's at its own."""
     training, test = np.full((2, refits.n_boot, 2), np.nan)
     for chunk in refits.chunks():
         n = len(chunk.which)
@@ -50,7 +51,14 @@ def judge_thresholds(rule: Rule, refits: Refits) -> tuple[Array, Array]:
         for target, side in ((training, chunk.training), (test, chunk.test)):
             own = np.repeat(at, len(side.lp) // n)
             target[chunk.which] = average_copies(accuracies(side, own), n)
-    return training, test
+    positive = float((special.expit(apparent.lp) >= threshold).mean())
+    return Judged(
+        names=("sensitivity", "specificity"),
+        apparent=average_copies(accuracies(apparent, threshold), 1)[0],
+        no_information=np.array([positive, 1 - positive]),
+        training=training,
+        test=test,
+    )
 
 
 def _split(side: Side, n: int) -> list[Side]:

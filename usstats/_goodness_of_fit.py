@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special, stats
 
 from usstats._check import check_lengths, check_outcome, check_risk
+from usstats._columns import check_present
 from usstats._intervals import two_sided_p
 from usstats.errors import ArgumentError, SmallSampleWarning
+from usstats.logistic import LogisticFit
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -66,6 +68,11 @@ def hosmer_lemeshow(y: ArrayLike, p: ArrayLike, *, internal: bool, g: int = 10) 
         cohort (df = groups).
     g : int
         Number of groups, cut at unique type-7 quantiles of p, (a, b]; ties merge groups.
+
+    Returns
+    -------
+    HosmerLemeshow
+        With `groups()`, the observed and expected events.
 
     Raises
     ------
@@ -183,3 +190,96 @@ def spiegelhalter(y: ArrayLike, p: ArrayLike) -> pd.DataFrame:
         "n_event": int(outcome.sum()),
     }
     return pd.DataFrame([row])
+
+
+def le_cessie_van_houwelingen(
+    fit: LogisticFit, *, data: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Unweighted sum of squares test of a logistic model on the data it was fitted to.
+
+    Parameters
+    ----------
+    fit : LogisticFit
+    data : DataFrame, optional
+        Development data of a model that was read from a file.
+
+    Returns
+    -------
+    DataFrame
+        One row: measure, estimate (sum of squared errors), expected (under the model), std_error,
+        statistic (z), p_value (two-sided), n, n_event. It needs no groups of risk.
+
+    Raises
+    ------
+    ArgumentError
+        Not a LogisticFit, a weighted or penalised fit, or no data; other patients belong to
+        `spiegelhalter`.
+    OutcomeError, DesignError, MissingDataError
+
+    Warns
+    -----
+    SmallSampleWarning
+        The sum of squares does not vary: z is NaN.
+
+    Notes
+    -----
+    Le Cessie and van Houwelingen (1991), Biometrics 47:1267; Hosmer et al. (1997), Stat Med
+    16:965. The standard error allows for the estimated coefficients: the residual sum of squares
+    of 1 - 2p regressed on the design with weights p(1 - p). R: ``residuals(fit, "gof")`` of rms.
+
+    Examples
+    --------
+    >>> from usstats.logistic import fit_logistic
+    >>> df = pd.DataFrame({"y": [0, 0, 1, 0, 1, 1, 0, 1], "x": [0, 1, 2, 3, 4, 5, 6, 7.5]})
+    >>> float(le_cessie_van_houwelingen(fit_logistic("y ~ x", df))["statistic"].round(3).iloc[0])
+    0.65...
+    """
+    X, y = _development_rows(fit, data)
+    p = special.expit(fit._lp(X))
+    weight = p * (1 - p)
+    design = X / np.abs(X).max(axis=0) * np.sqrt(weight)[:, None]
+    slope = (1 - 2 * p) * np.sqrt(weight)
+    left = slope - design @ np.linalg.lstsq(design, slope, rcond=None)[0]
+    sse, expected, sd = (
+        float(((y - p) ** 2).sum()),
+        float(weight.sum()),
+        float(np.sqrt(left @ left)),
+    )
+    if sd <= 1e-10:
+        msg = "The sum of squared errors cannot vary under this model: its z is undefined (NaN)."
+        warnings.warn(msg, SmallSampleWarning, stacklevel=2)
+    z = (sse - expected) / sd if sd > 1e-10 else np.nan
+    row = {
+        "measure": "le_cessie_van_houwelingen",
+        "estimate": sse,
+        "expected": expected,
+        "std_error": sd,
+        "statistic": z,
+        "p_value": float(two_sided_p(z)),
+        "n": y.size,
+        "n_event": int(y.sum()),
+    }
+    return pd.DataFrame([row])
+
+
+def _development_rows(fit: LogisticFit, data: pd.DataFrame | None) -> tuple[np.ndarray, np.ndarray]:
+    """Design and outcome the model was fitted to."""
+    if not isinstance(fit, LogisticFit) or fit.method != "ml":
+        found = getattr(fit, "method", type(fit).__name__)
+        msg = f"`fit` must be a maximum-likelihood LogisticFit; got {found}."
+        raise ArgumentError(msg)
+    known = fit.development
+    if known is not None and known.weights is not None:
+        msg = "The test knows no case weights; fit without them."
+        raise ArgumentError(msg)
+    if data is None:
+        if known is None:
+            msg = "This model was read from a file; pass its development table as `data`."
+            raise ArgumentError(msg)
+        return known.X, known.y
+    check_present(data, [fit.spec.outcome])
+    y = check_outcome(data[fit.spec.outcome].to_numpy(), name=fit.spec.outcome)
+    if len(y) != fit.n:
+        msg = f"`data` has {len(y)} rows; the model was fitted to {fit.n}."
+        raise ArgumentError(msg)
+    return fit.spec.matrix(data), y

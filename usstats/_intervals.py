@@ -9,6 +9,7 @@ from scipy import special
 from usstats.errors import ArgumentError
 
 Float = np.float64
+_SMALLEST = np.nextafter(0.0, 1.0)
 
 
 def check_conf_level(conf_level: float) -> float:
@@ -31,10 +32,22 @@ def normal_quantile(conf_level: float) -> float:
 def two_sided_p(z: ArrayLike) -> NDArray[Float]:
     """Two-sided normal p value by the survival function, so that z = 9 is not exactly 0.
 
-    >>> float(two_sided_p(9.0)) > 0
-    True
+    Where even the tail is smaller than any double (z > 38.4) it is bounded by the smallest one.
+
+    >>> float(two_sided_p(9.0)) > 0, float(two_sided_p(40.0)) > 0
+    (True, True)
     """
-    return np.asarray(2 * special.ndtr(-np.abs(np.asarray(z, dtype=float))))
+    tails = 2 * special.ndtr(-np.abs(np.asarray(z, dtype=float)))
+    return np.asarray(np.maximum(tails, _SMALLEST))
+
+
+def chi2_p(statistic: float, df: int) -> float:
+    """Upper tail of chi-square, bounded below like `two_sided_p`.
+
+    >>> chi2_p(3.841, 1)
+    0.0500
+    """
+    return float(np.maximum(special.chdtrc(df, statistic), _SMALLEST))
 
 
 def wald_interval(

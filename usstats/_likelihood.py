@@ -1,4 +1,4 @@
-"""The logistic log-likelihood of many rows: value, gradient and information, piece by piece."""
+"""The logistic log-likelihood: its terms, its sums, and the rows of one fit read piece by piece."""
 
 from __future__ import annotations
 
@@ -10,10 +10,69 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from usstats._scaling import ROWS_AT_A_TIME, Scaling, scale_columns
+from usstats._threads import in_threads
 
 Float = np.float64
 Vector = NDArray[Float]
 Matrix = NDArray[Float]
+
+#: From this many rows on, the pieces are shared among the cores.
+MANY_ROWS = 100_000
+
+
+def log_terms(lp: Vector, y: Vector) -> Vector:
+    """Log-likelihood of each row; `lp` may be a table (r, n) of models, `y` holds 0 and 1."""
+    margin = (2 * y - 1) * lp
+    return np.asarray(np.minimum(margin, 0) - np.log1p(np.exp(-np.abs(margin))))
+
+
+def score_terms(lp: Vector, y: Vector, w: Vector | None = None) -> tuple[Vector, Vector]:
+    """Residual y - p and variance p(1 - p) of each row, times its weight: p = (1 + t) / 2."""
+    t = np.tanh(lp / 2)
+    variance = t * t
+    variance -= 1
+    variance *= -0.25
+    t *= -0.5
+    t += y - 0.5
+    if w is not None:
+        t *= w
+        variance *= w
+    return t, variance
+
+
+def risk_of(lp: Vector) -> Vector:
+    """expit(lp), several times faster than `scipy.special.expit` for many values."""
+    small = np.exp(-np.abs(lp))
+    return np.asarray(np.where(lp >= 0, 1, small) / (1 + small))
+
+
+def log_likelihood(lp: Vector, y: Vector, w: Vector | None = None) -> Vector:
+    """Log-likelihood of each model, over the last axis."""
+    terms = log_terms(lp, y)
+    return np.asarray(terms.sum(axis=-1) if w is None else np.vecdot(w, terms))
+
+
+def null_log_likelihood(y: Vector, weights: Vector | None = None) -> Vector:
+    """Log-likelihood with the intercept alone, without any offset, over the last axis.
+
+    Examples
+    --------
+    >>> bool(null_log_likelihood(np.array([0.0, 1.0])) == 2 * np.log(0.5))
+    True
+    """
+    w = np.ones_like(y) if weights is None else weights
+    total, events = w.sum(axis=-1), (w * y).sum(axis=-1)
+    share = np.divide(events, total, out=np.full_like(total, np.nan), where=total > 0)
+    return np.asarray(total * -(special.entr(share) + special.entr(1 - share)))
+
+
+def cross_products(Z: Matrix, weights: Vector) -> Matrix:
+    """Z'WZ for non-negative weights; a product of one matrix with itself costs half."""
+    half = Z * np.sqrt(weights)[:, None]
+    return np.asarray(half.T @ half)
+
+
+Piece = tuple[Matrix, Vector, Vector | None, Vector | None]
 
 
 @dataclass(frozen=True)
@@ -63,7 +122,7 @@ class Rows:
             penalty=self.penalty / step,
         )
 
-    def pieces(self) -> Iterator[tuple[Matrix, Vector, Vector | None, Vector | None]]:
+    def pieces(self) -> Iterator[Piece]:
         for start in range(0, len(self.y), ROWS_AT_A_TIME):
             part = slice(start, start + ROWS_AT_A_TIME)
             yield (
@@ -77,32 +136,17 @@ class Rows:
         """Objective, gradient, and the information of the likelihood alone."""
         k = beta.size
         value, gradient, information = 0.0, np.zeros(k), np.zeros((k, k))
-        for z, y, w, shift in self.pieces():
-            lp = z @ beta if shift is None else z @ beta + shift
-            terms, residual, variance = row_terms(lp, y, w)
-            value += terms
-            gradient += residual @ z
-            information += z.T @ (z * variance[:, None])
+        many = len(self.y) >= MANY_ROWS
+        for part in in_threads(lambda piece: _derivatives(piece, beta), self.pieces(), many=many):
+            value += part[0]
+            gradient += part[1]
+            information += part[2]
         pull = self.penalty @ beta
         return value - 0.5 * float(beta @ pull), gradient - pull, information
 
 
-def row_terms(lp: Vector, y: Vector, w: Vector | None) -> tuple[float, Vector, Vector]:
-    """Log-likelihood, residuals y - p and variances p(1 - p), weighted; one exponential a row."""
-    sign = 2 * y - 1
-    margin = sign * lp
-    small = np.exp(-np.abs(margin))
-    whole = 1 + small
-    log_terms = np.minimum(margin, 0) - np.log(whole)
-    residual = sign * np.where(margin >= 0, small, 1) / whole
-    variance = small / whole**2
-    if w is None:
-        return float(log_terms.sum()), residual, variance
-    return float(w @ log_terms), w * residual, w * variance
-
-
-def null_log_likelihood(y: Vector, weights: Vector | None) -> float:
-    """Log-likelihood with the intercept alone, without any offset."""
-    w = np.ones_like(y) if weights is None else weights
-    share = float(np.average(y, weights=w))
-    return float(w.sum() * -(special.entr(share) + special.entr(1 - share)))
+def _derivatives(piece: Piece, beta: Vector) -> tuple[float, Vector, Matrix]:
+    z, y, w, shift = piece
+    lp = z @ beta if shift is None else z @ beta + shift
+    residual, variance = score_terms(lp, y, w)
+    return float(log_likelihood(lp, y, w)), residual @ z, cross_products(z, variance)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usstats._cases import Cases, check_cases
-from usstats._check import check_outcome
+from usstats._check import check_option, check_outcome
 from usstats._draws import Resamples
 from usstats._intervals import check_conf_level
 from usstats._roc_points import area_between, roc_points
@@ -74,7 +74,8 @@ def partial_auc(
     >>> round(partial_auc(y, s, specificity=(0.8, 1.0)).estimate, 4)
     0.1111
     """
-    focus, low, high = _check_range(specificity, sensitivity)
+    focus, low, high = check_range(specificity, sensitivity)
+    check_option(ci, (None, "percentile", "percentile_boot", "bca"), name="ci")
     check_conf_level(conf_level)
     cases = check_cases(y, s, cluster)
     statistic = _partial_statistic(focus, low, high, corrected=corrected)
@@ -99,7 +100,7 @@ def partial_auc(
     )
 
 
-def _check_range(
+def check_range(
     specificity: tuple[float, float] | None, sensitivity: tuple[float, float] | None
 ) -> tuple[str, float, float]:
     if (specificity is None) == (sensitivity is None):

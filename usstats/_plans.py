@@ -16,13 +16,15 @@ from usstats.errors import ArgumentError, ResampleError
 from usstats.splits import make_folds
 
 Array = NDArray[Float]
-METHODS = ("bootstrap", "crossvalidation", ".632")
+METHODS = ("bootstrap", "harrell", ".632+", ".632", "crossvalidation")
 _MOST_FOLDS = 10
+#: A table of counts with at most this many entries is kept instead of drawn again.
+_MOST_KEPT = 10_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class BootstrapPlan:
-    """Refit on drawn rows; judge on the original table, or (".632") on what was not drawn."""
+    """Refit on drawn rows; judge on the original table, or (.632, .632+) on what was not drawn."""
 
     resamples: Resamples
     method: str
@@ -41,32 +43,44 @@ class BootstrapPlan:
         """Rows of replicate `i`, repeated as often as drawn."""
         return self.resamples[i]
 
-    def train_weights(self, start: int, stop: int) -> Array:
+    def counts(self, start: int, stop: int) -> NDArray[np.integer[Any]]:
         """How often each row was drawn, shape (stop - start, n)."""
-        return self.resamples.counts(start, stop).astype(float)
+        if self.n_boot * self.resamples.n > _MOST_KEPT:
+            return self.resamples.counts(start, stop)
+        return self._all_counts[start:stop]
+
+    @cached_property
+    def _all_counts(self) -> NDArray[np.int32]:
+        """The whole table of counts, where it is small enough to be kept."""
+        return self.resamples.counts().astype(np.int32)
+
+    def train_weights(self, start: int, stop: int) -> Array:
+        """How often each row was drawn, as weights."""
+        return self.counts(start, stop).astype(float)
 
     def test_weights(self, start: int, stop: int) -> Array | None:
         """Rows to judge on; None for all of them."""
         if self.method == "bootstrap":
             return None
-        return np.asarray(self.resamples.counts(start, stop) == 0, dtype=Float)
+        return np.asarray(self.counts(start, stop) == 0, dtype=Float)
 
     @cached_property
     def share(self) -> Array:
-        """Weight of each replicate in the mean of the test measures; they add up to 1."""
+        """Weight of each replicate in the mean of the test measures; they add up to 1.
+
+        Out of the sample every row counts alike, however often it was left out; a row that was
+        drawn in all resamples cannot count.
+        """
         if self.method == "bootstrap":
             return np.full(self.n_boot, 1 / self.n_boot)
-        omitted = np.concatenate(
-            [self.resamples.counts(*part) == 0 for part in self.resamples.chunks()]
-        )
-        times = omitted.sum(axis=0)
-        if times.min() == 0:
-            msg = (
-                f"{(times == 0).sum()} rows were drawn in all {self.n_boot} resamples; the .632 "
-                "estimator needs every row left out at least once. Increase `n_boot`."
-            )
+        parts = list(self.resamples.chunks())
+        times = np.sum([(self.counts(*part) == 0).sum(axis=0) for part in parts], axis=0)
+        if not times.any():
+            msg = "Every row was drawn in every resample; there is nobody to judge the refits on."
             raise ResampleError(msg)
-        return np.asarray((omitted / times).sum(axis=1) / omitted.shape[1])
+        part_of_row = np.divide(1.0, times, out=np.zeros(times.size), where=times > 0)
+        share = np.concatenate([(self.counts(*part) == 0) @ part_of_row for part in parts])
+        return np.asarray(share / (times > 0).sum())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,27 +117,59 @@ class FoldPlan:
 Plan = BootstrapPlan | FoldPlan
 
 
-def make_plan(
-    y: NDArray[np.int64],
-    *,
-    method: str,
-    n_boot: int,
-    seed: int | None,
-    cluster: ArrayLike | None,
-    stratify: ArrayLike | None,
-    resamples: Any,
-) -> Plan:
-    """What `validate`'s options mean together."""
-    check_option(method, METHODS, name="method")
-    if method != "crossvalidation":
-        draws = as_resamples(
-            resamples, y.size, n_boot=n_boot, seed=seed, cluster=cluster, stratify=stratify
-        )
-        return BootstrapPlan(resamples=draws, method=method)
-    if resamples is not None:
-        return FoldPlan(members=fold_members(resamples, y.size), seed=seed)
-    members = _deal(y, check_n_boot(n_boot), check_seed(seed), cluster)
-    return FoldPlan(members=members, seed=seed)
+@dataclass(frozen=True, kw_only=True)
+class PlanOptions:
+    """How `validate` was asked to resample."""
+
+    method: str
+    n_boot: int
+    repeats: int | None
+    seed: int | None
+    cluster: ArrayLike | None
+    stratify: ArrayLike | None
+    resamples: Any
+
+    def __post_init__(self) -> None:
+        check_option(self.method, METHODS, name="method")
+        if self.repeats is None:
+            return
+        if self.method != "crossvalidation" or self.resamples is not None:
+            given = repr(self.method) if self.resamples is None else "explicit `resamples`"
+            msg = (
+                "`repeats` deals the folds of method='crossvalidation' anew; it has no meaning for "
+                f"{given}."
+            )
+            raise ArgumentError(msg)
+        if not isinstance(self.repeats, int | np.integer) or not 1 <= self.repeats <= 10_000:
+            msg = f"`repeats` must be a whole number from 1 to 10000; got {self.repeats!r}."
+            raise ArgumentError(msg)
+
+
+def make_plan(y: NDArray[np.int64], options: PlanOptions, *, too_few_events: bool) -> Plan:
+    """What `validate`'s options mean together.
+
+    "bootstrap" is Harrell's; resamples that are drawn here for a model with too few events are
+    judged by .632+ instead. Explicit ones are Harrell's, as in the programs they come from.
+    """
+    o = options
+    if o.method == "crossvalidation":
+        return _fold_plan(y, o)
+    draws = as_resamples(
+        o.resamples, y.size, n_boot=o.n_boot, seed=o.seed, cluster=o.cluster, stratify=o.stratify
+    )
+    if o.method in (".632", ".632+"):
+        return BootstrapPlan(resamples=draws, method=o.method)
+    instead = too_few_events and o.method == "bootstrap" and o.resamples is None
+    return BootstrapPlan(resamples=draws, method=".632+" if instead else "bootstrap")
+
+
+def _fold_plan(y: NDArray[np.int64], o: PlanOptions) -> FoldPlan:
+    if o.resamples is not None:
+        return FoldPlan(members=fold_members(o.resamples, y.size), seed=o.seed)
+    n_boot = check_n_boot(o.n_boot)
+    n_folds = min(n_boot, _MOST_FOLDS)
+    n_boot = n_boot if o.repeats is None else n_folds * o.repeats
+    return FoldPlan(members=_deal(y, n_boot, n_folds, o), seed=o.seed)
 
 
 def fold_members(folds: Any, n: int) -> NDArray[np.bool_]:
@@ -178,17 +224,17 @@ def _both_sides(members: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _deal(
-    y: NDArray[np.int64], n_boot: int, seed: int, cluster: ArrayLike | None
+    y: NDArray[np.int64], n_boot: int, n_folds: int, options: PlanOptions
 ) -> NDArray[np.bool_]:
-    """Up to ten folds once; more refits are rounds of ten folds, each dealt anew."""
-    n_folds = min(n_boot, _MOST_FOLDS)
+    """Up to ten folds once; more refits are rounds of that many folds, each dealt anew."""
     rounds, left = divmod(n_boot, n_folds)
     if left:
         msg = (
-            f"`n_boot` of a crossvalidation must be at most 10, or a multiple of 10; got {n_boot}."
+            "`n_boot` of a crossvalidation must be at most 10, or a multiple of 10; got "
+            f"{n_boot}. Or give the number of folds as `n_boot` and `repeats`."
         )
         raise ArgumentError(msg)
-    labels = np.arange(y.size) if cluster is None else cluster
-    seeds = np.random.SeedSequence(seed).generate_state(rounds)
+    labels = np.arange(y.size) if options.cluster is None else options.cluster
+    seeds = np.random.SeedSequence(check_seed(options.seed)).generate_state(rounds)
     dealt = [make_folds(y, labels, n_folds=n_folds, seed=int(s)).assignment for s in seeds]
     return np.concatenate([np.arange(n_folds)[:, None] == fold for fold in dealt])

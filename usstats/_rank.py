@@ -34,8 +34,7 @@ def check_full_rank(X: Matrix, names: Sequence[str]) -> None:
     DesignError
     """
     scaling = scale_columns(X)
-    largest = np.abs(X).max(axis=0)
-    _refuse_constant(X, names, scaling, largest)
+    largest = _refuse_constant(X, names, scaling)
     R = _triangle(X, scaling)
     _, R, order = linalg.qr(R, mode="economic", pivoting=True)
     tolerance = np.maximum(DEPENDENT, _ROUNDING * largest / scaling.spread)[order]
@@ -51,10 +50,21 @@ def check_full_rank(X: Matrix, names: Sequence[str]) -> None:
         raise DesignError(msg)
 
 
-def _refuse_constant(
-    X: Matrix, names: Sequence[str], scaling: Scaling, largest: NDArray[Float]
-) -> None:
-    flat = np.ptp(X, axis=0) <= _ROUNDING * largest
+def check_variation(X: Matrix, names: Sequence[str]) -> None:
+    """Refuse columns that are the same in all rows, by name.
+
+    Raises
+    ------
+    DesignError
+    """
+    _refuse_constant(X, names, scale_columns(X))
+
+
+def _refuse_constant(X: Matrix, names: Sequence[str], scaling: Scaling) -> NDArray[Float]:
+    """The largest absolute value of each column, none of which is constant."""
+    low, high = X.min(axis=0), X.max(axis=0)
+    largest = np.maximum(high, -low)
+    flat = high - low <= _ROUNDING * largest
     flat[scaling.intercept or 0] = False
     if flat.any():
         found = ", ".join(
@@ -64,6 +74,7 @@ def _refuse_constant(
         )
         msg = f"Columns without variation cannot be predictors: {found}."
         raise DesignError(msg)
+    return np.asarray(largest)
 
 
 def _triangle(X: Matrix, scaling: Scaling) -> Matrix:

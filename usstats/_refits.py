@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from usstats._check import Float
 from usstats._indexes import Side
 from usstats._plans import Plan
-from usstats.newton import newton_logistic_batch, scale_columns
+from usstats._scaling import scale_columns
+from usstats.newton_batch import newton_logistic_batch
 
 Array = NDArray[Float]
 
-#: Values (models x cases) held at a time.
-CHUNK_VALUES = 500_000
+#: Values (models x cases) that are judged at a time, so that they stay in the cache.
+CHUNK_VALUES = 25_000
+#: Values (resamples x cases) of the weights that are refitted with at a time.
+FIT_VALUES = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,9 @@ class Refits(Protocol):
     @property
     def failed(self) -> NDArray[np.bool_]:
         """Replicates that could not be fitted."""
+
+    def judged_by(self, plan: Plan) -> Refits:
+        """The same models judged on the test cases of another plan."""
 
     def chunks(self) -> Iterator[Chunk]:
         """The replicates that could be fitted, in order."""
@@ -71,7 +77,7 @@ class BatchRefits:
         rows, position = np.unique(X, axis=0, return_inverse=True)
         asked = np.ones(plan.n_boot, dtype=bool) if only is None else only
         params = np.full((plan.n_boot, X.shape[1]), np.nan)
-        size = max(1, CHUNK_VALUES // len(X))
+        size = max(1, FIT_VALUES // len(X))
         for start in range(0, plan.n_boot, size):
             mine = asked[start : start + size]
             weights = plan.train_weights(start, min(start + size, plan.n_boot))[mine]
@@ -89,6 +95,10 @@ class BatchRefits:
         """Replicates without a finite maximum."""
         return np.asarray(~np.isfinite(self.params).all(axis=1))
 
+    def judged_by(self, plan: Plan) -> BatchRefits:
+        """The same models judged on the test cases of another plan."""
+        return replace(self, plan=plan)
+
     def chunks(self) -> Iterator[Chunk]:
         """The replicates that could be fitted, in order."""
         size = max(1, CHUNK_VALUES // self.y.size)
@@ -101,11 +111,9 @@ class BatchRefits:
     def _chunk(self, start: int, stop: int, fitted: NDArray[np.intp]) -> Chunk:
         lp = (self.params[start + fitted] @ self.rows.T)[:, self.position]
         held_out = self.plan.test_weights(start, stop)
-        return Chunk(
-            which=start + fitted,
-            training=Side(lp, self.y, self.plan.train_weights(start, stop)[fitted]),
-            test=Side(lp, self.y, None if held_out is None else held_out[fitted]),
-        )
+        training = Side(lp, self.y, self.plan.train_weights(start, stop)[fitted], own=True)
+        test = training.elsewhere(None if held_out is None else held_out[fitted])
+        return Chunk(which=start + fitted, training=training, test=test)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +153,10 @@ class RecipeRefits:
         kept = pd.Series([term for refit in fitted for term in refit.terms], dtype=object)
         table = kept.value_counts().rename_axis("term").reset_index(name="n")
         return table.assign(percent=100 * table["n"] / max(len(fitted), 1))
+
+    def judged_by(self, plan: Plan) -> RecipeRefits:
+        """The same models judged on the test cases of another plan."""
+        return replace(self, plan=plan)
 
     def chunks(self) -> Iterator[Chunk]:
         """The replicates that could be fitted, in order."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from usstats._draws import Resamples
 from usstats._roc_points import height, roc_points
+from usstats.errors import ArgumentError
 from usstats.resample import check_failures
 from usstats.results import Estimate
 
@@ -56,6 +57,36 @@ class RocCurve:
             names += ["conf_low", "conf_high"]
         return pd.DataFrame({name: getattr(self, name) for name in names})
 
+    def sensitivity_at(self, specificity: float) -> float:
+        """Highest sensitivity at a specificity, on the line between two thresholds.
+
+        Parameters
+        ----------
+        specificity : float
+            Inside [0, 1]. A rule that can be applied is found by `choose_threshold`.
+
+        Raises
+        ------
+        ArgumentError
+        """
+        at = np.array([_check_share(specificity, name="specificity")])
+        return float(height(self.specificity, self.sensitivity, at)[0])
+
+    def specificity_at(self, sensitivity: float) -> float:
+        """Highest specificity at a sensitivity, on the line between two thresholds.
+
+        Parameters
+        ----------
+        sensitivity : float
+            Inside [0, 1].
+
+        Raises
+        ------
+        ArgumentError
+        """
+        at = np.array([_check_share(sensitivity, name="sensitivity")])
+        return float(height(self.sensitivity[::-1], self.specificity[::-1], at)[0])
+
     def summary(self) -> str:
         """The area under the curve in words."""
         return self.auc.summary()
@@ -68,6 +99,13 @@ class RocCurve:
 
     def __repr__(self) -> str:
         return f"<ROC curve, {len(self.threshold)} points, {self.method}; {self.summary()}>"
+
+
+def _check_share(value: object, *, name: str) -> float:
+    if not isinstance(value, int | float | np.number) or not 0 <= value <= 1:
+        msg = f"`{name}` must be a number inside [0, 1]; got {value!r}."
+        raise ArgumentError(msg)
+    return float(value)
 
 
 def sensitivity_band(

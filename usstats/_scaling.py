@@ -43,6 +43,13 @@ class Scaling:
             jacobian[self.intercept] -= self.centre / self.spread
         return jacobian
 
+    def inverse_jacobian(self) -> Matrix:
+        """The matrix that takes original coefficients to scaled ones."""
+        inverse = np.diag(self.spread)
+        if self.intercept is not None:
+            inverse[self.intercept] += self.centre
+        return inverse
+
 
 def scale_columns(X: Matrix, weights: Vector | None = None) -> Scaling:
     """Mean and standard deviation of every column; an intercept is a column of ones."""

@@ -24,7 +24,10 @@ def learn_from_observed(outcome: str, terms: Sequence[Term], data: pd.DataFrame)
     """
     mains = [term for term in terms if term.type != "interaction"]
     products = tuple(term for term in terms if term.type == "interaction")
-    check_present(data, [term.name for term in mains])
+    names = [term.name for term in mains]
+    check_present(data, names)
+    if not data[names].isna().to_numpy().any():
+        return learn_design(outcome, [*mains, *products], data)
     specs = [learn_design(outcome, [term], data[[term.name]].dropna()) for term in mains]
     return DesignSpec(
         outcome=outcome,

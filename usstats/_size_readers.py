@@ -6,12 +6,16 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from scipy import special, stats
 
 from usstats._check import check_count, check_inside
 from usstats.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 #: The variance components of Obuchowski and Rockette's model, and what `n_case` scales.
 COMPONENTS = ("reader_condition", "error", "cov_1", "cov_2", "cov_3")
@@ -50,6 +54,12 @@ class ReaderGrid:
         """For each number of readers the fewest cases that reach the power."""
         enough = self.grid[self.grid["sufficient"]]
         return enough.groupby("n_reader")["n_case"].min().reset_index()
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Power against readers, one line for each number of cases."""
+        from usstats.plots.power import plot_power
+
+        return plot_power(self.frame(), ax, power=self.power)
 
     def summary(self) -> str:
         """What suffices, in a sentence."""

@@ -46,8 +46,8 @@ class _Test:
 
 def sample_size_auc(
     auc: float,
-    auc_null: float = 0.5,
     *,
+    auc_null: float = 0.5,
     power: float = 0.9,
     significance: float = 0.05,
     ratio: float = 1.0,
@@ -94,8 +94,8 @@ def sample_size_auc(
 
 def power_auc(
     auc: float,
-    auc_null: float = 0.5,
     *,
+    auc_null: float = 0.5,
     n_event: int,
     n_nonevent: int,
     significance: float = 0.05,

@@ -11,6 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from usstats._clustered_tests import (
+    clustered_mean_test,
+    clustered_rank_test,
+    clustered_share_test,
+)
 from usstats._two_way import (
     Test,
     categorical_smd,
@@ -47,10 +52,15 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Groups:
-    """Labels of the groups and the group of every row; no labels where there are no groups."""
+    """Labels of the groups and the group of every row; no labels where there are no groups.
+
+    `patients` holds a code a row where several rows belong to one patient: tests are then
+    clustered.
+    """
 
     labels: tuple[str, ...]
     codes: NDArray[np.int64]
+    patients: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, by: pd.Series[Any] | None, n: int, *, name: str) -> Groups:
@@ -66,6 +76,11 @@ class Groups:
             msg = f"`{name}` has a group called {OVERALL!r}, which names all groups together."
             raise ArgumentError(msg)
         return cls(labels=labels, codes=codes)
+
+    def of_rows(self, patients: pd.Index[Any], of_row: pd.Series[Any]) -> Groups:
+        """The groups of rows, given one label a patient and the patient of every row."""
+        position = patients.get_indexer(pd.Index(of_row))
+        return Groups(labels=self.labels, codes=self.codes[position], patients=position)
 
     def members(self) -> list[NDArray[np.bool_]]:
         """Rows of each group."""
@@ -137,18 +152,30 @@ def _describe_numbers(values: pd.Series[Any], groups: Groups, choice: Choice) ->
         for label, sample, members in zip(groups.labels, samples, groups.members(), strict=True)
     ]
     everything = (name, "", OVERALL, int(known.sum()), int((~known).sum()), *_numbers(x[known]))
-    tests = (equal_variance_test, welch_test, rank_test) if choice.tests else ()
-    found = tuple(test(samples) for test in tests)
-    position = (
-        2 if name in choice.nonnormal else list(CONTINUOUS_TESTS).index(choice.continuous_test)
-    )
+    tests = _number_tests(x, samples, groups) if choice.tests else {}
+    chosen = "rank" if name in choice.nonnormal else choice.continuous_test
     return Described(
         name=name,
         rows=[(*row, np.nan, np.nan) for row in (*rows, everything)],
-        tests=found,
-        chosen=found[position] if found else NO_TEST,
+        tests=tuple(dict.fromkeys(tests.values())),
+        chosen=tests.get(chosen, NO_TEST),
         smd=continuous_smd(samples) if choice.smd else np.array([]),
     )
+
+
+def _number_tests(
+    x: NDArray[Float], samples: Sequence[NDArray[Float]], groups: Groups
+) -> dict[str, Test]:
+    """The tests by the name of the choice; only one of means where rows are clustered."""
+    if groups.patients is None:
+        return {
+            **{name: test(samples) for name, test in CONTINUOUS_TESTS.items()},
+            "rank": rank_test(samples),
+        }
+    known = ~np.isnan(x)
+    rows = x[known], groups.codes[known], groups.patients[known]
+    of_means = clustered_mean_test(*rows)
+    return {**dict.fromkeys(CONTINUOUS_TESTS, of_means), "rank": clustered_rank_test(*rows)}
 
 
 def _numbers(sample: NDArray[Float]) -> tuple[float, ...]:
@@ -182,12 +209,13 @@ def _describe_levels(values: pd.Series[Any], groups: Groups, choice: Choice) -> 
         for i, level in enumerate(levels)
         for group, count, size in columns
     ]
-    tests = _level_tests(counts, exact=name in choice.exact) if choice.tests else ()
+    exact = name in choice.exact
+    tests = _level_tests(codes, counts, groups, exact=exact) if choice.tests else ()
     return Described(
         name=name,
         rows=rows,
         tests=tests,
-        chosen=tests[-1 if name in choice.exact else 0] if tests else NO_TEST,
+        chosen=tests[-1 if exact else 0] if tests else NO_TEST,
         smd=categorical_smd(counts) if choice.smd else np.array([]),
     )
 
@@ -209,8 +237,14 @@ def _level_row(
     return (name, level, group, int(n), missing, *(np.nan,) * len(NUMBERS), int(count), percent)
 
 
-def _level_tests(counts: NDArray[Float], *, exact: bool) -> tuple[Test, ...]:
+def _level_tests(
+    codes: NDArray[np.int64], counts: NDArray[Float], groups: Groups, *, exact: bool
+) -> tuple[Test, ...]:
     """Chi-square first; Fisher last, and only where it is asked for or cheap."""
+    if groups.patients is not None:
+        known = codes >= 0
+        rows = codes[known], groups.codes[known], groups.patients[known]
+        return (clustered_share_test(*rows),)
     tests = [chi_square_test(counts)]
     if counts.shape == (2, 2):
         tests.append(chi_square_test(counts, correction=False))

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 Float = np.float64
 
@@ -27,59 +27,80 @@ class Test:
 
 def equal_variance_test(samples: Sequence[NDArray[Float]]) -> Test:
     """Student's t test, or the analysis of variance with more than two groups."""
-    if len(samples) == 2:
-        return _t_test(samples, equal_variances=True)
-    method = "analysis of variance"
+    method = "t test, equal variances" if len(samples) == 2 else "analysis of variance"
     if not _comparable(samples):
         return _undefined(method)
-    found = stats.f_oneway(*samples)
-    df = float(sum(map(len, samples)) - len(samples))
-    return Test(method=method, statistic=float(found.statistic), df=df, p_value=float(found.pvalue))
+    n, mean, variance = _moments(samples)
+    df = float(n.sum() - n.size)
+    within = (variance * (n - 1)).sum() / df
+    if n.size == 2:
+        return _t_test(method, mean, float(np.sqrt(within * (1 / n).sum())), df)
+    between = (n * (mean - (n * mean).sum() / n.sum()) ** 2).sum() / (n.size - 1)
+    return _f_test(method, between / within, n.size - 1, df)
 
 
 def welch_test(samples: Sequence[NDArray[Float]]) -> Test:
     """Welch's t test, or Welch's analysis of variance with more than two groups."""
-    if len(samples) == 2:
-        return _t_test(samples, equal_variances=False)
-    method = "Welch analysis of variance"
-    if not _comparable(samples) or min(np.ptp(sample) for sample in samples) == 0:
+    method = "Welch t test" if len(samples) == 2 else "Welch analysis of variance"
+    if not _comparable(samples):
         return _undefined(method)
-    n = np.array([len(sample) for sample in samples], dtype=float)
-    mean = np.array([sample.mean() for sample in samples])
-    weight = n / np.array([sample.var(ddof=1) for sample in samples])
-    k, total = len(samples), weight.sum()
+    n, mean, variance = _moments(samples)
+    if n.size == 2:
+        squared = variance / n
+        df = float(squared.sum() ** 2 / (squared**2 / (n - 1)).sum())
+        return _t_test(method, mean, float(np.sqrt(squared.sum())), df)
+    if min(np.ptp(sample) for sample in samples) == 0:
+        return _undefined(method)
+    weight = n / variance
+    k, total = n.size, weight.sum()
     between = (weight * (mean - (weight * mean).sum() / total) ** 2).sum() / (k - 1)
     spread = ((1 - weight / total) ** 2 / (n - 1)).sum()
     statistic = between / (1 + 2 * (k - 2) / (k**2 - 1) * spread)
-    df = (k**2 - 1) / (3 * spread)
-    p_value = float(special.fdtrc(k - 1, df, statistic))
-    return Test(method=method, statistic=float(statistic), df=float(df), p_value=p_value)
+    return _f_test(method, statistic, k - 1, float((k**2 - 1) / (3 * spread)))
 
 
-def _t_test(samples: Sequence[NDArray[Float]], *, equal_variances: bool) -> Test:
-    method = "t test, equal variances" if equal_variances else "Welch t test"
-    if not _comparable(samples):
-        return _undefined(method)
-    found = stats.ttest_ind(*samples, equal_var=equal_variances)
-    return Test(
-        method=method,
-        statistic=float(found.statistic),
-        df=float(found.df),
-        p_value=float(found.pvalue),
-    )
+def _moments(
+    samples: Sequence[NDArray[Float]],
+) -> tuple[NDArray[Float], NDArray[Float], NDArray[Float]]:
+    """Size, mean and variance of each sample."""
+    n = np.array([sample.size for sample in samples], dtype=float)
+    mean = np.array([sample.mean() for sample in samples])
+    variance = np.array([sample.var(ddof=1) for sample in samples])
+    return n, mean, variance
+
+
+def _t_test(method: str, mean: NDArray[Float], std_error: float, df: float) -> Test:
+    statistic = float((mean[0] - mean[1]) / std_error)
+    p_value = float(2 * special.stdtr(df, -abs(statistic)))
+    return Test(method=method, statistic=statistic, df=df, p_value=p_value)
+
+
+def _f_test(method: str, statistic: float, k: int, df: float) -> Test:
+    p_value = float(special.fdtrc(k, df, statistic))
+    return Test(method=method, statistic=float(statistic), df=df, p_value=p_value)
 
 
 def rank_test(samples: Sequence[NDArray[Float]]) -> Test:
     """Kruskal-Wallis; with two groups Wilcoxon's test without continuity correction."""
+    method = "Kruskal-Wallis test"
     if not _comparable(samples):
-        return _undefined("Kruskal-Wallis test")
-    found = stats.kruskal(*samples)
-    return Test(
-        method="Kruskal-Wallis test",
-        statistic=float(found.statistic),
-        df=float(len(samples) - 1),
-        p_value=float(found.pvalue),
-    )
+        return _undefined(method)
+    n = np.array([sample.size for sample in samples], dtype=float)
+    ranks, ties = midranks(np.concatenate(samples))
+    N = n.sum()
+    sums = np.add.reduceat(ranks, np.cumsum([0, *n[:-1].astype(int)]))
+    between = 12 / (N * (N + 1)) * (sums**2 / n).sum() - 3 * (N + 1)
+    statistic = float(between / (1 - (ties**3 - ties).sum() / (N**3 - N)))
+    df = float(n.size - 1)
+    p_value = float(special.chdtrc(df, max(statistic, 0.0)))
+    return Test(method=method, statistic=statistic, df=df, p_value=p_value)
+
+
+def midranks(x: NDArray[Float]) -> tuple[NDArray[Float], NDArray[Float]]:
+    """Ranks from 1 on, shared where values are equal, and the sizes of the ties."""
+    _, position, ties = np.unique(x, return_inverse=True, return_counts=True)
+    last = np.cumsum(ties)
+    return (last - (ties - 1) / 2)[position], ties.astype(float)
 
 
 def chi_square_test(table: NDArray[Float], *, correction: bool = True) -> Test:

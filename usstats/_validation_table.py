@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from usstats._check import Float
-from usstats._corrected_curves import mean_replicates, optimism_of
-from usstats._indexes import MEASURES, emax
+from usstats._indexes import emax
+from usstats._overfitting import Correction
 from usstats._plans import Plan
 from usstats.errors import SmallSampleWarning
 from usstats.resample import REFUSE_FAILED
@@ -36,37 +36,28 @@ ORDER = (
 )
 
 
-def measure_columns(values: dict[str, Array]) -> Array:
-    return np.column_stack([values[name] for name in MEASURES])
-
-
 def measure_table(
-    names: list[str], apparent: Array, training: Array, test: Array, plan: Plan
+    names: list[str], apparent: Array, sides: tuple[Array, Array], found: Correction, plan: Plan
 ) -> pd.DataFrame:
     """One row a measure; means over the replicates in which both sides are defined."""
-    counted = np.isfinite(training + test).sum(axis=0)
-    n_fitted = int(np.isfinite(training + test).any(axis=1).sum())
-    mean_training, mean_test = mean_replicates(training, test, plan)
-    optimism = optimism_of(apparent, mean_training, mean_test, plan)
+    defined = np.isfinite(sides[0] + sides[1])
+    counted, n_fitted = defined.sum(axis=0), int(defined.any(axis=1).sum())
     table = pd.DataFrame(
         {
             "measure": names,
             "apparent": apparent,
-            "training": mean_training,
-            "test": mean_test,
-            "optimism": optimism,
-            "corrected": apparent - optimism,
+            "training": found.training,
+            "test": found.test,
+            "optimism": apparent - found.corrected,
+            "corrected": found.corrected,
             "n_boot": counted,
             "n_failed": plan.n_boot - counted,
         }
     )
     _withhold_undefined(table, n_fitted)
     table = pd.concat([table, _emax_row(table)], ignore_index=True)
-    return (
-        table.set_index("measure")
-        .loc[[m for m in ORDER if m in set(table["measure"])]]
-        .reset_index()
-    )
+    present = set(table["measure"])
+    return table.set_index("measure").loc[[m for m in ORDER if m in present]].reset_index()
 
 
 def _withhold_undefined(table: pd.DataFrame, n_fitted: int) -> None:
@@ -76,7 +67,8 @@ def _withhold_undefined(table: pd.DataFrame, n_fitted: int) -> None:
         named = ", ".join(table.loc[rare, "measure"])
         msg = (
             f"Undefined in more than {REFUSE_FAILED:.0%} of the replicates and set to NaN: "
-            f"{named}. The parts that models are judged on hold too few events."
+            f"{named}. The parts that models are judged on hold too few events, or the refitted "
+            "models give everybody one risk."
         )
         warnings.warn(msg, SmallSampleWarning, stacklevel=5)
         table.loc[rare, ["training", "test", "optimism", "corrected"]] = np.nan

@@ -13,44 +13,42 @@ from numpy.typing import NDArray
 
 from usstats.design import DesignSpec, Term
 from usstats.errors import ArgumentError, DesignError
-from usstats.ticks import log_ticks, logit_ticks, minor_ticks, pretty, tick_label
+from usstats.ticks import (
+    log_ticks,
+    logit_ticks,
+    minor_ticks,
+    pretty,
+    tick_label,
+    tick_labels,
+    turning_points,
+)
 
 Float = np.float64
 Vector = NDArray[Float]
+IntVector = NDArray[np.int64]
 
 #: An interaction is drawn as one axis per combination of levels, up to this many.
 MOST_COMBINATIONS = 12
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Axis:
-    """One axis: its name, the values printed on it, and the points they stand at.
+class Ticks:
+    """A named axis: the values printed on it, their part of the linear predictor, their points.
 
-    `effects` are their parts of the linear predictor. `given` holds the levels of the variables
-    an interacting axis is for.
+    Minor ticks have no label.
     """
 
     name: str
-    variable: str
     values: tuple[float | str, ...]
     effects: Vector
     points: Vector
-    given: Mapping[str, str]
     minor_values: tuple[float, ...] = ()
-    minor_effects: Vector = field(default_factory=lambda: np.empty(0))
     minor_points: Vector = field(default_factory=lambda: np.empty(0))
-
-    @classmethod
-    def of_scale(cls, name: str, values: Sequence[float], lp: Vector, points: Vector) -> Axis:
-        """An axis of total points, linear predictor or risk."""
-        return cls(
-            name=name, variable="", values=tuple(values), effects=lp, points=points, given={}
-        )
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Texts of the ticks."""
-        return tuple(tick_label(value) for value in self.values)
+        return tick_labels(self.values)
 
     def frame(self) -> pd.DataFrame:
         """One row per tick: term, label, value, linear_predictor_part, points."""
@@ -64,6 +62,43 @@ class Axis:
                 "points": self.points,
             }
         )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Axis(Ticks):
+    """The axis of a predictor.
+
+    `relative` are its effects less that of the reference patient, so that no digits are lost
+    where values are far from zero. `given` holds the levels of the variables an interacting axis
+    is for. At the values `turns` (ticks or minor ticks) a spline turns back.
+    """
+
+    variable: str
+    relative: Vector
+    given: Mapping[str, str]
+    minor_relative: Vector = field(default_factory=lambda: np.empty(0))
+    turns: tuple[float, ...] = ()
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether its values are levels of a factor."""
+        return isinstance(self.values[0], str)
+
+    def run_of(self, values: Sequence[float] | Vector) -> IntVector:
+        """The stretch between turning points each value of a number lies on, from 0."""
+        return np.searchsorted(self.turns, values, side="left")
+
+    def with_points(self, lowest: float, points_per_lp: float, least: float) -> Axis:
+        """The axis with its points; it turns back where it does so by `least` points."""
+        points = (self.relative - lowest) * points_per_lp
+        minor = (self.minor_relative - lowest) * points_per_lp
+        turns: tuple[float, ...] = ()
+        if not self.has_levels:
+            values = np.array([*self.values, *self.minor_values], dtype=float)
+            order = np.argsort(values)
+            every = np.concatenate([points, minor])[order].tolist()
+            turns = tuple(values[order][turning_points(every, least)].tolist())
+        return replace(self, points=points, minor_points=minor, turns=turns)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -79,36 +114,76 @@ class Axis:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Group:
-    """Axes of which a patient uses one: a variable, or variables that interact."""
+    """Axes of which a patient uses one: a variable, or variables that interact.
+
+    Attributes
+    ----------
+    name : str
+    terms : tuple of Term
+    axes : tuple of Axis
+    held : mapping of str to tuple of float
+        Encoded values of the variables that choose among the axes.
+    least, most : float
+        Of the parts of the linear predictor over all values of its axes.
+    lowest : float
+        `least`, less the reference patient's part.
+    """
 
     name: str
     terms: tuple[Term, ...]
     axes: tuple[Axis, ...]
+    held: Mapping[str, tuple[float, ...]]
     least: float
     most: float
+    lowest: float
 
-    def with_points(self, points_per_lp: float) -> Group:
+    def with_points(self, points_per_lp: float, least_turn: float) -> Group:
         """The group with its points filled in."""
-        axes = tuple(
-            replace(
-                axis,
-                points=(axis.effects - self.least) * points_per_lp,
-                minor_points=(axis.minor_effects - self.least) * points_per_lp,
-            )
-            for axis in self.axes
-        )
-        return replace(self, axes=axes)
+        axes = (axis.with_points(self.lowest, points_per_lp, least_turn) for axis in self.axes)
+        return replace(self, axes=tuple(axes))
+
+    def axis_of(self, values: Mapping[str, Vector], n: int) -> tuple[IntVector, NDArray[np.bool_]]:
+        """The axis of each of n patients, and whether it is exactly his; else it is the nearest.
+
+        `values` are encoded.
+        """
+        position, exact = np.zeros(n, dtype=np.int64), np.ones(n, dtype=bool)
+        for name, options in self.held.items():
+            apart = np.abs(values[name][:, None] - np.array(options))
+            position = position * len(options) + apart.argmin(axis=1)
+            exact &= apart.min(axis=1) == 0
+        return position, exact
 
 
-def effect_of(
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reference:
+    """The patient whom effects are measured from: medians and most frequent levels.
+
+    Attributes
+    ----------
+    columns : ndarray, shape (k,)
+        His design, without the column of ones.
+    lp : float
+        His linear predictor.
+    """
+
+    columns: Vector
+    lp: float
+
+
+def relative_effect(
     spec: DesignSpec,
-    params: pd.Series[float],
+    slopes: Vector,
+    reference: Reference,
     terms: Iterable[Term],
     values: Mapping[str, Vector],
 ) -> Vector:
-    """Part of the linear predictor that some terms make for encoded values, shape (n,)."""
-    b = params.to_numpy(dtype=float)
-    parts = [spec.term_columns(term, values) @ b[list(spec.blocks[term.name])] for term in terms]
+    """Part of the linear predictor of encoded values less the reference patient's, shape (n,)."""
+    parts = []
+    for term in terms:
+        block = np.array(spec.blocks[term.name]) - 1
+        away = spec.term_columns(term, values) - reference.columns[block]
+        parts.append(away @ slopes[block])
     return np.asarray(np.sum(parts, axis=0))
 
 
@@ -124,44 +199,61 @@ def group_variables(spec: DesignSpec) -> list[tuple[str, ...]]:
     return list(dict.fromkeys(found))
 
 
+@dataclass(frozen=True, kw_only=True)
+class AxisOptions:
+    """What a caller asked of the axes, by variable: ranges, values, and values held."""
+
+    ranges: Mapping[str, tuple[float, float]]
+    ticks: Mapping[str, Sequence[float]]
+    hold: Mapping[str, Sequence[float | str]]
+
+
 def group_axes(
     spec: DesignSpec,
-    params: pd.Series[float],
+    slopes: Vector,
+    reference: Reference,
     names: tuple[str, ...],
-    *,
-    ranges: Mapping[str, tuple[float, float]],
-    ticks: Mapping[str, Sequence[float]],
+    options: AxisOptions,
 ) -> Group:
     """The axes of variables that interact, or of a single one; points still empty."""
-    shown, held = _shown_and_held(spec, names)
+    choices = {name: _held_values(spec, name, options.hold) for name in names}
+    shown, held = _shown_and_held(names, choices, options.hold)
     terms = tuple(term for term in spec.terms if term.name in names or set(term.parts) & set(names))
-    values = _axis_values(spec, shown, ranges, ticks)
+    values = _axis_values(spec, shown, options)
     between = _minor_values(spec, shown, values)
+    own = np.concatenate([np.array(spec.blocks[term.name]) - 1 for term in terms])
+    offset = float(reference.columns[own] @ slopes[own])
 
     def along(at: Sequence[float | str], given: Mapping[str, float | str]) -> Vector:
         encoded = {shown: _encode(spec, shown, at)}
         for name, level in given.items():
             encoded[name] = np.repeat(_encode(spec, name, [level]), len(at))
-        return effect_of(spec, params, terms, encoded)
+        return relative_effect(spec, slopes, reference, terms, encoded)
 
     axes = []
-    for levels in product(*(_held_values(spec, name) for name in held)):
+    for levels in product(*(choices[name] for name in held)):
         given = dict(zip(held, levels, strict=True))
-        axis = _axis(shown, values, along(values, given), given)
+        axis = _axis(shown, values, along(values, given), offset, given)
         minor = along(between, given) if between else np.empty(0)
-        axes.append(replace(axis, minor_values=between, minor_effects=minor))
-    every = np.concatenate([axis.effects for axis in axes])
+        axes.append(replace(axis, minor_values=between, minor_relative=minor))
+    every = np.concatenate([axis.relative for axis in axes])
     return Group(
         name=" * ".join(names),
         terms=terms,
         axes=tuple(axes),
-        least=float(every.min()),
-        most=float(every.max()),
+        held={name: tuple(_encode(spec, name, choices[name]).tolist()) for name in held},
+        least=float(every.min()) + offset,
+        most=float(every.max()) + offset,
+        lowest=float(every.min()),
     )
 
 
 def _axis(
-    shown: str, values: Sequence[float | str], effects: Vector, given: Mapping[str, float | str]
+    shown: str,
+    values: Sequence[float | str],
+    relative: Vector,
+    offset: float,
+    given: Mapping[str, float | str],
 ) -> Axis:
     labels = {name: tick_label(level) for name, level in given.items()}
     suffix = ", ".join(f"{name}={label}" for name, label in labels.items())
@@ -169,26 +261,38 @@ def _axis(
         name=f"{shown} ({suffix})" if suffix else shown,
         variable=shown,
         values=tuple(values),
-        effects=effects,
+        effects=relative + offset,
+        relative=relative,
         points=np.full(len(values), np.nan),
         given=labels,
     )
 
 
-def _shown_and_held(spec: DesignSpec, names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+def _shown_and_held(
+    names: tuple[str, ...],
+    choices: Mapping[str, Sequence[float | str]],
+    hold: Mapping[str, Sequence[float | str]],
+) -> tuple[str, tuple[str, ...]]:
     """The variable along the axes, and those whose combinations each have one."""
+    free = [name for name in names if name not in hold]
     if len(names) == 1:
-        return names[0], ()
-    continuous = [name for name in names if not _held_values(spec, name)]
+        free = list(names)
+    continuous = [name for name in free if not choices[name]]
     if len(continuous) > 1:
+        other = continuous[-1]
         msg = (
-            f"{' and '.join(continuous)} interact and are both continuous; a nomogram cannot show "
-            "that on straight axes. Leave the interaction out, or hand on the calculator instead."
+            f"{' and '.join(continuous)} interact and are both continuous; on straight axes one of "
+            f"them has to be held. Choose its values, for example hold={{{other!r}: (...)}}: one "
+            f"axis of {continuous[0]} for each. Or leave the interaction out, or hand on the "
+            "calculator instead."
         )
         raise DesignError(msg)
-    shown = continuous[0] if continuous else max(names, key=lambda n: len(_held_values(spec, n)))
+    if not free:
+        msg = f"`hold` names all of {list(names)}, which interact; one of them must stay free."
+        raise ArgumentError(msg)
+    shown = continuous[0] if continuous else max(free, key=lambda name: len(choices[name]))
     held = tuple(name for name in names if name != shown)
-    count = int(np.prod([len(_held_values(spec, name)) for name in held]))
+    count = int(np.prod([len(choices[name]) for name in held]))
     if count > MOST_COMBINATIONS:
         msg = (
             f"The interaction of {', '.join(names)} needs {count} axes; a nomogram holds "
@@ -198,10 +302,14 @@ def _shown_and_held(spec: DesignSpec, names: tuple[str, ...]) -> tuple[str, tupl
     return shown, held
 
 
-def _held_values(spec: DesignSpec, name: str) -> tuple[float | str, ...]:
-    """Levels of a factor or the few values of a number; empty for a continuous variable."""
-    term, known = spec.mains[name], spec.ranges[name]
-    return term.levels or () if term.type == "factor" else known.values
+def _held_values(
+    spec: DesignSpec, name: str, hold: Mapping[str, Sequence[float | str]]
+) -> tuple[float | str, ...]:
+    """What a caller holds a variable at, else its levels or few values; none if continuous."""
+    term = spec.mains[name]
+    if name in hold:
+        return _checked_ticks(term, hold[name], least=1, word="`hold`")
+    return term.levels or () if term.type == "factor" else spec.ranges[name].values
 
 
 def _encode(spec: DesignSpec, name: str, values: Sequence[float | str]) -> Vector:
@@ -210,19 +318,14 @@ def _encode(spec: DesignSpec, name: str, values: Sequence[float | str]) -> Vecto
     return np.array(coded, dtype=float)
 
 
-def _axis_values(
-    spec: DesignSpec,
-    name: str,
-    ranges: Mapping[str, tuple[float, float]],
-    ticks: Mapping[str, Sequence[float]],
-) -> tuple[float | str, ...]:
+def _axis_values(spec: DesignSpec, name: str, options: AxisOptions) -> tuple[float | str, ...]:
     term, known = spec.mains[name], spec.ranges[name]
     if term.type == "factor":
         return term.levels or ()
-    if name in ticks:
-        return _checked_ticks(term, ticks[name])
-    if name in ranges:
-        low, high = (float(end) for end in ranges[name])
+    if name in options.ticks:
+        return _checked_ticks(term, options.ticks[name])
+    if name in options.ranges:
+        low, high = (float(end) for end in options.ranges[name])
         _checked_ticks(term, (low, high))
         return tuple(_round_ticks(term, low, high))
     if known.values:
@@ -232,7 +335,7 @@ def _axis_values(
 
 def _minor_values(spec: DesignSpec, name: str, values: Sequence[float | str]) -> tuple[float, ...]:
     """Unlabelled ticks of an axis whose variable can lie between the labelled ones."""
-    if _held_values(spec, name):
+    if _held_values(spec, name, {}):
         return ()
     return tuple(minor_ticks([float(value) for value in values]))
 
@@ -245,14 +348,20 @@ def _round_ticks(term: Term, low: float, high: float) -> list[float]:
     return pretty(low, high, 10)
 
 
-def _checked_ticks(term: Term, values: Sequence[float]) -> tuple[float, ...]:
-    ticks = tuple(float(value) for value in values)
-    if len(ticks) < 2 or not np.isfinite(ticks).all() or (np.diff(ticks) <= 0).any():
-        msg = f"Ticks of `{term.name}` must be at least two increasing numbers; got {list(ticks)}."
+def _checked_ticks(
+    term: Term, values: Sequence[Any], *, least: int = 2, word: str = "Ticks"
+) -> tuple[float, ...]:
+    try:
+        ticks = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        ticks = ()
+    if len(ticks) < least or not np.isfinite(ticks).all() or (np.diff(ticks) <= 0).any():
+        counted = {1: "one number or more, increasing", 2: "at least two increasing numbers"}
+        msg = f"{word} of `{term.name}` must be {counted[least]}; got {values!r}."
         raise ArgumentError(msg)
     if (term.type == "log" and ticks[0] <= 0) or (
-        term.type == "logit" and not 0 < ticks[0] < ticks[-1] < 1
+        term.type == "logit" and not 0 < ticks[0] <= ticks[-1] < 1
     ):
-        msg = f"Ticks of {term.label} lie outside its domain; got {list(ticks)}."
+        msg = f"{word} of {term.label} lie outside its domain; got {list(ticks)}."
         raise ArgumentError(msg)
     return ticks

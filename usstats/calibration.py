@@ -17,7 +17,12 @@ from numpy.typing import ArrayLike
 
 from usstats._check import check_cluster, check_lengths, check_option, check_outcome, check_risk
 from usstats._flexible import Engine, curve_frame, curve_grid, distances, replicate_curves
-from usstats._goodness_of_fit import HosmerLemeshow, hosmer_lemeshow, spiegelhalter
+from usstats._goodness_of_fit import (
+    HosmerLemeshow,
+    hosmer_lemeshow,
+    le_cessie_van_houwelingen,
+    spiegelhalter,
+)
 from usstats._intervals import check_conf_level
 from usstats._recalibration import CLIP, Codes, Measure, Vector, weak_measures
 from usstats.errors import ArgumentError, FitError, SmallSampleWarning, UsstatsWarning
@@ -33,6 +38,7 @@ __all__ = [
     "HosmerLemeshow",
     "assess_calibration",
     "hosmer_lemeshow",
+    "le_cessie_van_houwelingen",
     "spiegelhalter",
 ]
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -16,17 +15,28 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from usstats._auc_comparison import AucComparison, GlobalTest
+from usstats._auc_contrasts import (
+    Curves,
+    contrast_table,
+    global_test,
+    resampled_table,
+    with_margin,
+)
+from usstats._auc_limits import newcombe_limits, square_and_add
+from usstats._cases import Cases
 from usstats._check import (
     check_cluster,
     check_finite,
+    check_inside,
     check_lengths,
     check_option,
     check_outcome,
     check_risks,
 )
-from usstats._intervals import check_conf_level, normal_quantile, two_sided_p
-from usstats._multiplicity import ADJUSTMENTS, adjust_p
-from usstats._placements import Placements, auc_covariance, place
+from usstats._draws import Resamples
+from usstats._intervals import check_conf_level
+from usstats._multiplicity import Pair, adjust_p, check_adjustment, check_contrasts
+from usstats._placements import Placements, auc_covariance, place, place_each
 from usstats.errors import ArgumentError, SmallSampleWarning
 
 __all__ = [
@@ -40,7 +50,6 @@ __all__ = [
 ]
 
 Float = np.float64
-Pair = tuple[str, str]
 
 
 def compare_auc(
@@ -52,6 +61,10 @@ def compare_auc(
     adjust: str = "holm",
     margin: float | None = None,
     conf_level: float = 0.95,
+    ci: str = "delong",
+    n_boot: int = 2000,
+    seed: int | None = None,
+    resamples: ArrayLike | Resamples | None = None,
 ) -> AucComparison:
     """Compare AUCs of several scores on the same cases (DeLong; Obuchowski with clusters).
 
@@ -67,11 +80,19 @@ def compare_auc(
         Pairs named beforehand (default: every pair). Differences are first minus second.
     cluster : array_like, shape (n,), optional
         Patient labels.
-    adjust : {"holm", "bonferroni", "none"}
-        Adjustment of the p values over the contrasts; intervals stay unadjusted.
+    adjust : {"holm", "bonferroni", "hochberg", "hommel", "BH", "BY", "none"}
+        Adjustment of the p values over the contrasts (`adjust_p_values`); intervals stay
+        unadjusted.
     margin : float, optional
-        Also test non-inferiority of the first model: H0 AUC_1 - AUC_2 <= -margin, one-sided.
+        Largest loss of AUC that is still acceptable, for example 0.05. Also tests that the first
+        model of each contrast is not inferior: H0 AUC_1 - AUC_2 <= -margin, one-sided, shown
+        when conf_low > -margin (at half of 1 - conf_level). Not adjusted.
     conf_level : float
+    ci : {"delong", "percentile", "bca"}
+        "percentile", "bca": standard errors and limits of the differences from a bootstrap of
+        patients in which both scores share the draws; the test is then difference / SD.
+    n_boot, seed, resamples
+        For the bootstrap, as in `auc`.
 
     Returns
     -------
@@ -87,7 +108,13 @@ def compare_auc(
     Warns
     -----
     SmallSampleWarning
-        A difference whose variance is zero or undefined.
+        A difference whose variance is zero or undefined: its test and interval are NaN.
+
+    Notes
+    -----
+    Two scores with the same ranking have difference 0, limits 0 and p = 1, and `note` says
+    "identical". Two perfect curves with different rankings also have p = 1, but limits from
+    Newcombe's interval of each AUC: a few cases in perfect order prove no equality.
 
     References
     ----------
@@ -103,27 +130,45 @@ def compare_auc(
     0    ours  theirs    0.1875  0.267...
     """
     _refuse_fits(risks)
-    check_option(adjust, ADJUSTMENTS, name="adjust")
+    adjust = check_adjustment(adjust)
+    check_option(ci, ("delong", "percentile", "bca"), name="ci")
     check_conf_level(conf_level)
+    curves = _curves(y, risks, cluster)
+    pairs = check_contrasts(contrasts, list(curves.scores))
+    if ci == "delong":
+        draws, table = None, contrast_table(curves, pairs, conf_level)
+    else:
+        draws = curves.cases.draws(resamples, n_boot, seed)
+        table = resampled_table(curves, pairs, draws, ci, conf_level)
+    table.insert(len(table.columns), "p_adjusted", adjust_p(table["p_value"], adjust))
+    if margin is not None:
+        table = with_margin(table, check_inside(margin, 0, 1, name="margin"))
+    return AucComparison(
+        table=table,
+        global_test=global_test(curves) if len(curves.placed) > 2 else None,
+        conf_level=conf_level,
+        method=_method(curves.cases, ci, draws),
+        adjust=adjust,
+        n=len(curves.cases.y),
+        n_event=int(curves.cases.y.sum()),
+        n_cluster=curves.cases.n_cluster,
+        n_boot=None if draws is None else len(draws),
+        seed=None if draws is None else draws.seed,
+    )
+
+
+def _curves(y: ArrayLike, risks: Mapping[str, ArrayLike], cluster: ArrayLike | None) -> Curves:
     outcome = check_outcome(y)
     scores = check_risks(risks, len(outcome), scores=True)
     codes = check_cluster(cluster, len(outcome))
-    pairs = _check_contrasts(contrasts, list(scores))
-    placed = {name: place(outcome, s) for name, s in scores.items()}
-    table = _contrast_table(placed, pairs, codes, conf_level)
-    table["p_adjusted"] = adjust_p(table["p_value"].to_numpy(), adjust)
-    if margin is not None:
-        table = _with_margin(table, margin)
-    return AucComparison(
-        table=table,
-        global_test=_global_test(placed, codes) if len(placed) > 2 else None,
-        conf_level=conf_level,
-        method="DeLong" if codes is None else "Obuchowski (clustered)",
-        adjust=adjust,
-        n=len(outcome),
-        n_event=int(outcome.sum()),
-        n_cluster=None if codes is None else int(codes.max()) + 1,
-    )
+    cases = Cases(y=outcome, s=next(iter(scores.values())), cluster=codes)
+    return Curves(cases=cases, scores=scores, placed=place_each(outcome, scores))
+
+
+def _method(cases: Cases, ci: str, draws: Resamples | None) -> str:
+    if draws is None:
+        return "DeLong" if cases.cluster is None else "Obuchowski (clustered)"
+    return f"bootstrap {ci}" if cases.cluster is None else f"bootstrap {ci} (clustered)"
 
 
 def _refuse_fits(risks: object) -> None:
@@ -137,98 +182,6 @@ def _refuse_fits(risks: object) -> None:
         raise ArgumentError(msg)
 
 
-def _check_contrasts(contrasts: Sequence[Pair] | None, names: list[str]) -> list[Pair]:
-    if len(names) < 2:
-        msg = f"`risks` must hold two or more scores to compare; it holds {len(names)}."
-        raise ArgumentError(msg)
-    pairs = list(combinations(names, 2)) if contrasts is None else [tuple(c) for c in contrasts]
-    for pair in pairs:
-        if len(pair) != 2 or pair[0] == pair[1] or not set(pair) <= set(names):
-            msg = f"`contrasts` must be pairs of {', '.join(map(repr, names))}; got {pair!r}."
-            raise ArgumentError(msg)
-    if not pairs:
-        msg = "`contrasts` is empty: name at least one pair of models."
-        raise ArgumentError(msg)
-    return [(str(a), str(b)) for a, b in pairs]
-
-
-def _contrast_table(
-    placed: Mapping[str, Placements],
-    pairs: Sequence[Pair],
-    cluster: NDArray[np.int64] | None,
-    conf_level: float,
-) -> pd.DataFrame:
-    rows = [_contrast(placed, pair, cluster, normal_quantile(conf_level)) for pair in pairs]
-    return pd.DataFrame(rows)
-
-
-def _contrast(
-    placed: Mapping[str, Placements], pair: Pair, cluster: NDArray[np.int64] | None, z: float
-) -> dict[str, Any]:
-    first, second = (placed[name] for name in pair)
-    identical = bool(np.array_equal(first.wins, second.wins))
-    difference = first.auc - second.auc
-    std_error = 0.0 if identical else _difference_se(first, second, cluster)
-    statistic = 0.0 if identical else difference / std_error
-    return {
-        "model_1": pair[0],
-        "model_2": pair[1],
-        "auc_1": first.auc,
-        "auc_2": second.auc,
-        "estimate": difference,
-        "std_error": std_error,
-        "conf_low": float(np.maximum(difference - z * std_error, -1.0)),
-        "conf_high": float(np.minimum(difference + z * std_error, 1.0)),
-        "statistic": statistic,
-        "p_value": float(two_sided_p(statistic)),
-        "note": "identical" if identical else "",
-    }
-
-
-def _difference_se(
-    first: Placements, second: Placements, cluster: NDArray[np.int64] | None
-) -> float:
-    """From the differences of placements, which loses no digits when the curves nearly agree."""
-    change = (first.values - second.values)[:, None]
-    variance = float(auc_covariance(change, first.event, cluster)[0, 0])
-    if variance > 0:
-        return float(np.sqrt(variance))
-    msg = (
-        "The variance of the AUC difference is zero or undefined (too few cases, or curves "
-        "without any variation); its test and interval are NaN."
-    )
-    warnings.warn(msg, SmallSampleWarning, stacklevel=5)
-    return np.nan
-
-
-def _with_margin(table: pd.DataFrame, margin: float) -> pd.DataFrame:
-    """Add the one-sided test of H0: AUC_1 - AUC_2 <= -margin."""
-    if not 0 < margin < 1:
-        msg = f"`margin` must lie inside (0, 1), as an AUC difference; got {margin!r}."
-        raise ArgumentError(msg)
-    with np.errstate(divide="ignore"):
-        z = (table["estimate"] + margin) / table["std_error"]
-    return table.assign(
-        margin=margin,
-        p_noninferior=special.ndtr(-z.to_numpy()),
-        noninferior=table["conf_low"] > -margin,
-    )
-
-
-def _global_test(placed: Mapping[str, Placements], cluster: NDArray[np.int64] | None) -> GlobalTest:
-    """Wald chi-square of "all AUCs are equal", with as many df as the curves truly differ in."""
-    curves = list(placed.values())
-    changes = np.stack([c.values - curves[0].values for c in curves[1:]], axis=1)
-    difference = np.array([c.auc - curves[0].auc for c in curves[1:]])
-    covariance = auc_covariance(changes, curves[0].event, cluster)
-    if not np.isfinite(covariance).all():
-        return GlobalTest(statistic=np.nan, df=0, p_value=np.nan)
-    df = int(np.linalg.matrix_rank(covariance, hermitian=True))
-    statistic = float(difference @ np.linalg.pinv(covariance, hermitian=True) @ difference)
-    p_value = float(special.chdtrc(df, statistic)) if df else 1.0
-    return GlobalTest(statistic=statistic, df=df, p_value=p_value)
-
-
 def compare_auc_independent(
     y_1: ArrayLike,
     s_1: ArrayLike,
@@ -236,6 +189,8 @@ def compare_auc_independent(
     s_2: ArrayLike,
     *,
     conf_level: float = 0.95,
+    cluster_1: ArrayLike | None = None,
+    cluster_2: ArrayLike | None = None,
 ) -> AucComparison:
     """Compare the AUCs of two separate groups of patients.
 
@@ -245,24 +200,28 @@ def compare_auc_independent(
     s_1, s_2 : array_like, shapes (n_1,), (n_2,)
         Scores, higher = more likely an event.
     conf_level : float
+    cluster_1, cluster_2 : array_like, shapes (n_1,), (n_2,), optional
+        Patient labels where patients have several images; both or none.
 
     Returns
     -------
     AucComparison
         One row "group 1" minus "group 2", with `df`: the statistic is referred to Student's t
-        with Welch-Satterthwaite degrees of freedom.
+        with Welch-Satterthwaite degrees of freedom, counted in patients.
 
     Raises
     ------
-    OutcomeError, RiskError, PairingError
+    OutcomeError, RiskError, PairingError, ArgumentError
 
     Warns
     -----
     SmallSampleWarning
+        Neither AUC has a variance: the test is NaN, the limits combine Newcombe's.
 
     References
     ----------
-    DeLong et al. (1988), Biometrics 44:837. R: pROC::roc.test(paired = FALSE).
+    DeLong et al. (1988), Biometrics 44:837. Obuchowski (1997), Biometrics 53:567. R:
+    pROC::roc.test(paired = FALSE).
 
     Examples
     --------
@@ -270,29 +229,50 @@ def compare_auc_independent(
     <AUC comparison, 1 contrast: DeLong, independent groups; n = 9, events = 5, 95 % ...>
     """
     check_conf_level(conf_level)
-    first = _group(y_1, s_1, "_1")
-    second = _group(y_2, s_2, "_2")
+    if (cluster_1 is None) != (cluster_2 is None):
+        msg = "Give `cluster_1` and `cluster_2`, or neither of them."
+        raise ArgumentError(msg)
+    groups = (_group(y_1, s_1, cluster_1, "_1"), _group(y_2, s_2, cluster_2, "_2"))
+    clustered = cluster_1 is not None
     return AucComparison(
-        table=pd.DataFrame([_welch(first, second, conf_level)]),
+        table=pd.DataFrame([_welch(*groups, conf_level)]),
         global_test=None,
         conf_level=conf_level,
-        method="DeLong, independent groups",
+        method=f"{'Obuchowski' if clustered else 'DeLong'}, independent groups",
         adjust="none",
-        n=len(first.event) + len(second.event),
-        n_event=first.n_event + second.n_event,
-        n_cluster=None,
+        n=sum(len(group.y) for group in groups),
+        n_event=sum(int(group.y.sum()) for group in groups),
+        n_cluster=sum(group.n_cluster or 0 for group in groups) if clustered else None,
     )
 
 
-def _welch(first: Placements, second: Placements, conf_level: float) -> dict[str, Any]:
+def _group(y: ArrayLike, s: ArrayLike, cluster: ArrayLike | None, suffix: str) -> Cases:
+    outcome = check_outcome(y, name=f"y{suffix}")
+    score = check_finite(s, name=f"s{suffix}")
+    check_lengths(**{f"y{suffix}": outcome, f"s{suffix}": score})
+    codes = check_cluster(cluster, len(outcome))
+    return Cases(y=outcome, s=score, cluster=codes)
+
+
+def _welch(one: Cases, two: Cases, conf_level: float) -> dict[str, Any]:
     """Difference of two independent AUCs against Student's t, df by Satterthwaite."""
-    sizes = np.array([len(first.event), len(second.event)])
-    variances = np.array([_variance(first), _variance(second)])
-    total = variances.sum()
-    std_error = float(np.sqrt(total)) if total > 0 else _undefined_group_variance()
-    df = float(total**2 / (variances**2 / (sizes - 1)).sum()) if total > 0 else np.nan
+    first, second = place(one.y, one.s), place(two.y, two.s)
     difference = first.auc - second.auc
-    half = std_error * special.stdtrit(df, (1 + conf_level) / 2)
+    variances = np.array([_variance(first, one.cluster), _variance(second, two.cluster)])
+    sizes = np.array([group.n_cluster or len(group.y) for group in (one, two)])
+    total = variances.sum()
+    if total > 0:
+        df = float(total**2 / (variances**2 / (sizes - 1)).sum())
+        half = np.sqrt(total) * special.stdtrit(df, (1 + conf_level) / 2)
+        limits = (difference - half, difference + half)
+    else:
+        total = df = _undefined_group_variance()
+        bounds = [
+            newcombe_limits(area, group.patients(1), group.patients(0), conf_level)
+            for area, group in ((first.auc, one), (second.auc, two))
+        ]
+        limits = square_and_add((first.auc, second.auc), bounds[0], bounds[1])
+    std_error = float(np.sqrt(total))
     p_value = 2 * float(special.stdtr(df, -abs(difference / std_error)))
     return {
         "model_1": "group 1",
@@ -301,8 +281,8 @@ def _welch(first: Placements, second: Placements, conf_level: float) -> dict[str
         "auc_2": second.auc,
         "estimate": difference,
         "std_error": std_error,
-        "conf_low": float(np.maximum(difference - half, -1.0)),
-        "conf_high": float(np.minimum(difference + half, 1.0)),
+        "conf_low": float(np.maximum(limits[0], -1.0)),
+        "conf_high": float(np.minimum(limits[1], 1.0)),
         "statistic": difference / std_error,
         "df": df,
         "p_value": p_value,
@@ -311,18 +291,14 @@ def _welch(first: Placements, second: Placements, conf_level: float) -> dict[str
     }
 
 
-def _group(y: ArrayLike, s: ArrayLike, suffix: str) -> Placements:
-    outcome = check_outcome(y, name=f"y{suffix}")
-    score = check_finite(s, name=f"s{suffix}")
-    check_lengths(**{f"y{suffix}": outcome, f"s{suffix}": score})
-    return place(outcome, score)
-
-
-def _variance(placements: Placements) -> float:
-    return float(auc_covariance(placements.values[:, None], placements.event)[0, 0])
+def _variance(placements: Placements, cluster: NDArray[np.int64] | None) -> float:
+    return float(auc_covariance(placements.values[:, None], placements.event, cluster)[0, 0])
 
 
 def _undefined_group_variance() -> float:
-    msg = "The variance of both AUCs is zero or undefined; the test and interval are NaN."
-    warnings.warn(msg, SmallSampleWarning, stacklevel=3)
+    msg = (
+        "The variance of both AUCs is zero or undefined; the test is NaN and the limits combine "
+        "Newcombe's of each AUC."
+    )
+    warnings.warn(msg, SmallSampleWarning, stacklevel=4)
     return np.nan

@@ -22,7 +22,7 @@ from usstats._table_one import (
     Groups,
     describe_variable,
 )
-from usstats.errors import MissingDataError, PairingError, SchemaError
+from usstats.errors import ArgumentError, MissingDataError, PairingError, SchemaError
 
 __all__ = ["Description", "adjust_p_values", "describe"]
 
@@ -57,7 +57,8 @@ class Description:
 
         variable, level (empty for numbers), group; n and n_missing; mean, sd, median, q1, q3,
         min, max of numbers; count and percent (of the known) of levels; smd (mean over the pairs
-        of groups), p_value and method, repeated in every row of a variable.
+        of groups), p_value, method and unit (what n counts: patient, image or row), repeated in
+        every row of a variable.
         """
         return self.statistics.copy()
 
@@ -80,6 +81,7 @@ def describe(
     by: str | None,
     variables: Sequence[str] | None = None,
     patient_id: str | None = None,
+    per_image: Collection[str] = (),
     smd: bool = True,
     tests: bool = True,
     categorical: Collection[str] = (),
@@ -105,6 +107,9 @@ def describe(
     patient_id : str, optional
         Column of patient labels where `data` has a row an image. Statistics are then per
         patient, and patients and images are counted apart.
+    per_image : collection of str
+        Columns that differ between the images of a patient (needs `patient_id`). They are
+        described over images, and tested by Wald's test with a covariance clustered by patient.
     smd : bool
         Standardised mean differences.
     tests : bool
@@ -131,7 +136,9 @@ def describe(
     MissingDataError
         A row has no group, or no patient label.
     PairingError
-        A variable (or the group) changes within a patient.
+        A variable that is not listed in `per_image` (or the group) changes within a patient.
+    ArgumentError
+        `per_image` without `patient_id`, or asked for an exact test.
 
     Notes
     -----
@@ -145,8 +152,11 @@ def describe(
     """
     check_option(continuous_test, tuple(CONTINUOUS_TESTS), name="continuous_test")
     names = _variable_names(data, by, variables, patient_id)
-    patients, n_images = _one_row_a_patient(data, names, by, patient_id)
+    _check_per_image(per_image, names, patient_id, exact)
+    once = [name for name in names if name not in per_image]
+    patients, n_images = _one_row_a_patient(data, once, by, patient_id)
     groups = Groups.of(None if by is None else patients[by], len(patients), name=str(by))
+    imaged = groups if patient_id is None else groups.of_rows(patients.index, data[patient_id])
     choice = Choice(
         categorical=frozenset(categorical),
         nonnormal=frozenset(names if nonnormal is True else nonnormal or ()),
@@ -155,13 +165,21 @@ def describe(
         smd=smd and len(groups.labels) > 1,
         tests=tests and len(groups.labels) > 1,
     )
-    described = [describe_variable(patients[name], groups, choice) for name in names]
+    described = [
+        describe_variable(data[name], imaged, choice)
+        if name in per_image
+        else describe_variable(patients[name], groups, choice)
+        for name in names
+    ]
+    unit = "row" if patient_id is None else "patient"
+    statistics = _statistics(described, adjust)
+    statistics["unit"] = np.where(statistics["variable"].isin(list(per_image)), "image", unit)
     return Description(
-        statistics=_statistics(described, adjust),
+        statistics=statistics,
         groups=_sizes(groups, n_images),
         all_tests=_test_frame(described),
         differences=_difference_frame(described, groups.labels),
-        unit="row" if patient_id is None else "patient",
+        unit=unit,
     )
 
 
@@ -202,6 +220,25 @@ def _variable_names(
     return [name for name in names if name not in aside]
 
 
+def _check_per_image(
+    per_image: Collection[str], names: list[str], patient_id: str | None, exact: Collection[str]
+) -> None:
+    absent = [str(name) for name in per_image if name not in names]
+    if absent:
+        msg = f"`per_image` names {', '.join(absent)}, which `variables` does not hold."
+        raise ArgumentError(msg)
+    if per_image and patient_id is None:
+        msg = "`per_image` needs `patient_id`, the column that says which images belong together."
+        raise ArgumentError(msg)
+    both = [str(name) for name in exact if name in per_image]
+    if both:
+        msg = (
+            f"`exact` names {', '.join(both)}, which `per_image` names too: the exact test takes "
+            f"images of one patient for independent. Leave them out of `exact`."
+        )
+        raise ArgumentError(msg)
+
+
 def _one_row_a_patient(
     data: pd.DataFrame, names: list[str], by: str | None, patient_id: str | None
 ) -> tuple[pd.DataFrame, NDArray[np.int64]]:
@@ -218,7 +255,7 @@ def _one_row_a_patient(
         found = ", ".join(f"{name} (in {n} patients)" for name, n in varying.items())
         msg = (
             f"Statistics are per patient, but these differ between the images of one patient: "
-            f"{found}. Aggregate them first, or leave `patient_id` out to describe images."
+            f"{found}. Aggregate them first, or list them in `per_image` to describe images."
         )
         raise PairingError(msg)
     return grouped[used].first(), np.asarray(grouped.size(), dtype=np.int64)
@@ -233,18 +270,15 @@ def _refuse_missing(values: pd.Series[Any], name: str) -> None:
 
 def _statistics(described: Sequence[Described], adjust: str) -> pd.DataFrame:
     frame = pd.DataFrame([row for one in described for row in one.rows], columns=list(COLUMNS))
+    n_rows = [len(one.rows) for one in described]
     p_value = np.array([one.chosen.p_value for one in described])
-    facts = pd.DataFrame(
-        {
-            "variable": [one.name for one in described],
-            "smd": [one.smd.mean() if one.smd.size else np.nan for one in described],
-            "p_value": p_value,
-            "method": [one.chosen.method for one in described],
-        }
-    )
+    smd = [one.smd.mean() if one.smd.size else np.nan for one in described]
+    frame["smd"] = np.repeat(np.array(smd, dtype=float), n_rows)
+    frame["p_value"] = np.repeat(p_value, n_rows)
+    frame["method"] = np.repeat(np.array([one.chosen.method for one in described], object), n_rows)
     if adjust != "none":
-        facts["p_adjusted"] = adjust_p(p_value, adjust)
-    return frame.merge(facts, on="variable", how="left", validate="m:1")
+        frame["p_adjusted"] = np.repeat(adjust_p(p_value, adjust), n_rows)
+    return frame
 
 
 def _test_frame(described: Sequence[Described]) -> pd.DataFrame:

@@ -4,15 +4,20 @@ from data_schema.errors import SchemaError, UsstatsError
 
 __all__ = [
     "ArgumentError",
+    "CarryOverWarning",
     "DesignError",
     "DirectionWarning",
+    "EmptyMaskWarning",
     "ExtrapolationWarning",
     "FailedResamplesWarning",
     "FitError",
     "LeakageError",
     "MissingDataError",
+    "MissingGlyphWarning",
+    "OptimismWarning",
     "OutcomeError",
     "PairingError",
+    "ProbabilityWarning",
     "ResampleError",
     "RiskError",
     "SchemaError",
@@ -73,6 +78,10 @@ class SmallSampleWarning(UsstatsWarning):
     """An estimate is undefined or unstable because there are too few cases."""
 
 
+class OptimismWarning(UsstatsWarning):
+    """A correction leaves part of the optimism in, because the model overfits too much."""
+
+
 class DirectionWarning(UsstatsWarning):
     """A score ranks non-events above events; it is reported as it is, never turned round."""
 
@@ -91,3 +100,19 @@ class ExtrapolationWarning(UsstatsWarning):
 
 class ShiftWarning(UsstatsWarning):
     """A covariate is distributed differently in the cohort the model is carried to."""
+
+
+class CarryOverWarning(UsstatsWarning):
+    """Condition and order of reading cannot be told apart: the aided reading always came second."""
+
+
+class MissingGlyphWarning(UsstatsWarning):
+    """No installed font has a character of a label; an empty square stands in its place."""
+
+
+class ProbabilityWarning(UsstatsWarning):
+    """Numbers between 0 and 1 that are no probabilities: softmax twice, or classes reweighted."""
+
+
+class EmptyMaskWarning(UsstatsWarning):
+    """A mask without a single pixel: the overlap or the distance has no value."""

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from usstats._check import check_cluster, check_lengths, check_outcome, check_risk
-from usstats._recalibration import Codes, Vector, weak_measures
+from usstats._check import check_cluster, check_lengths, check_option, check_outcome, check_risk
+from usstats._external_centres import METHODS, centre_rows, check_centre, heterogeneity_table
+from usstats._external_tables import (
+    MODEL,
+    OVERALL,
+    in_order,
+    net_benefit_rows,
+    risk_distribution,
+    risk_table,
+)
+from usstats._intervals import check_conf_level
 from usstats.calibration import Calibration, assess_calibration
 from usstats.decision import DecisionCurve, decision_curve
-from usstats.errors import ArgumentError, PairingError, SmallSampleWarning, UsstatsWarning
-from usstats.results import COLUMNS, Estimate
-from usstats.roc import auc
+from usstats.errors import ArgumentError
+from usstats.resample import Resamples
+from usstats.results import Estimate
+from usstats.roc import RocCurve, roc_curve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["ExternalValidation", "evaluate"]
 
 #: Used where no range is stated: 5 % to 50 %. The clinical decision should choose it (rule R11).
 DEFAULT_THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(1, 11))
-MODEL = "model"
-OVERALL = "overall"
-#: Below this a centre's numbers are given with a warning.
-SMALL_CENTRE = 10
-NUMBERS = ("estimate", "std_error", "conf_low", "conf_high")
+#: Resamples drawn where only a seed is given.
+DEFAULT_BOOT = 500
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -41,12 +48,15 @@ class ExternalValidation:
     calibration : Calibration
     net_benefit : DecisionCurve
         Its model is called "model".
+    roc : RocCurve
+        With a band where resamples were drawn.
     centres : tuple of str
     """
 
     discrimination: Estimate
     calibration: Calibration
     net_benefit: DecisionCurve
+    roc: RocCurve
     centres: tuple[str, ...]
     conf_level: float
     n: int
@@ -54,6 +64,7 @@ class ExternalValidation:
     n_cluster: int | None = None
     _table: pd.DataFrame = field(repr=False)
     _risks: pd.DataFrame = field(repr=False)
+    _distribution: pd.DataFrame = field(repr=False)
 
     def frame(self) -> pd.DataFrame:
         """One row a measure and group ("overall", then each centre), estimate with limits.
@@ -65,6 +76,61 @@ class ExternalValidation:
     def risks(self) -> pd.DataFrame:
         """Distribution of the predicted risks by group and outcome: n, mean, SD and quantiles."""
         return self._risks.copy()
+
+    def risk_distribution(self) -> pd.DataFrame:
+        """Mean and quartiles of the risks by group and outcome, one a row with its interval.
+
+        Columns: group, outcome, measure, estimate, std_error, conf_low, conf_high, method, n,
+        n_cluster (with patients), conf_level. Limits of the mean are Wald's, those of quantiles
+        Woodruff's (1952, JASA 47:635), over patients.
+        """
+        return self._distribution.copy()
+
+    def heterogeneity(
+        self, *, method: str = "reml", conf_level: float | None = None
+    ) -> pd.DataFrame:
+        """Random-effects summary over centres: how performance varies from place to place.
+
+        Parameters
+        ----------
+        method : {"reml", "dl"}
+            Between-centre variance by restricted maximum likelihood or DerSimonian and Laird.
+        conf_level : float, optional
+            That of the evaluation unless stated.
+
+        Returns
+        -------
+        DataFrame
+            Rows auc (pooled as a logit), oe_ratio (as a logarithm), calibration_in_the_large and
+            calibration_slope. Columns: measure, scale, estimate, std_error (on that scale),
+            conf_low, conf_high, conf_level, prediction_low, prediction_high (for a new centre),
+            tau (on that scale), i2, statistic (Cochran's Q), df, p_value, method, n_centre.
+
+        Raises
+        ------
+        ArgumentError
+            No centres, or an unknown method.
+
+        Warns
+        -----
+        SmallSampleWarning
+            Centres without a standard error (one class, an AUC of 1) that could not enter.
+
+        Notes
+        -----
+        Intervals by Hartung and Knapp on k - 1 df, prediction intervals on k - 2 (Higgins et al.
+        2009; Debray et al. 2017, BMJ 356:i6460; Snell et al. 2018, Stat Methods Med Res 27:3505
+        for the scales). R: ``metafor::rma(test = "knha")``. NaN with fewer than two centres,
+        the prediction interval with fewer than three; with few centres it is too short (Partlett
+        and Riley 2017, Stat Med 36:301).
+        """
+        check_option(method, METHODS, name="method")
+        if not self.centres:
+            msg = "There are no centres: call `evaluate` with `centre`."
+            raise ArgumentError(msg)
+        level = self.conf_level if conf_level is None else check_conf_level(conf_level)
+        rows = self._table[self._table["group"].isin(self.centres)]
+        return heterogeneity_table(rows, method=method, conf_level=level)
 
     def summary(self) -> str:
         """All four parts in words."""
@@ -89,6 +155,26 @@ class ExternalValidation:
             f"events = {self.n_event}, unit: {unit}, {self.conf_level * 100:g} % intervals>"
         )
 
+    def plot(self, ax: Axes | None = None, *, panel: str | None = None) -> Axes:
+        """Draw the four parts side by side, or one of them.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            What is drawn fills its area; a fresh 174 mm figure without it.
+        panel : {None, "roc", "calibration", "net_benefit", "risks"}
+
+        Returns
+        -------
+        Axes
+            `ax`, or the axes of the first panel.
+        """
+        from usstats.plots.external import plot_external, plot_external_panel
+
+        if panel is not None:
+            return plot_external_panel(self, panel, ax)
+        return plot_external(self, ax)
+
 
 def evaluate(
     y: ArrayLike,
@@ -102,6 +188,7 @@ def evaluate(
     prevalence: float | None = None,
     n_boot: int | None = None,
     seed: int | None = None,
+    resamples: ArrayLike | Resamples | None = None,
     conf_level: float = 0.95,
 ) -> ExternalValidation:
     """Evaluate predicted risks in an external cohort.
@@ -123,7 +210,11 @@ def evaluate(
     prevalence : float, optional
         For the net benefit of a case-control sample.
     n_boot, seed : int, optional
-        Ask for bootstrap intervals of net benefit, ICI and the curve.
+        Ask for bootstrap intervals of net benefit, ICI, E50, E90, Emax and both curves; 500
+        resamples where only a seed is given. Without them ICI and its companions have no
+        interval; everything else has a closed one.
+    resamples : Resamples or array_like, shape (n_boot, n), optional
+        Explicit 0-based draws of patients instead.
     conf_level : float
 
     Returns
@@ -144,6 +235,7 @@ def evaluate(
 
     Examples
     --------
+    >>> import numpy as np
     >>> rng = np.random.default_rng(1)
     >>> p = rng.uniform(0.05, 0.95, 600)
     >>> result = evaluate(rng.random(600) < p, p, thresholds=[0.2, 0.5])
@@ -153,169 +245,46 @@ def evaluate(
     outcome, risk = check_outcome(y), check_risk(p)
     n = check_lengths(y=outcome, p=risk)
     who = check_cluster(cluster, n)
-    where = _check_centre(centre, n)
-    area = auc(outcome, risk, cluster=cluster, conf_level=conf_level)
+    where = check_centre(centre, n)
+    drawn = _draws(n_boot, seed, resamples)
+    shared: dict[str, Any] = {"cluster": cluster, "conf_level": conf_level}
+    roc = roc_curve(outcome, risk, **shared, **({"band": "bootstrap", **drawn} if drawn else {}))
     calibration = assess_calibration(
-        outcome,
-        risk,
-        smoother=smoother,
-        cluster=cluster,
-        min_events=min_events,
-        conf_level=conf_level,
-        n_boot=n_boot,
-        seed=seed,
+        outcome, risk, smoother=smoother, min_events=min_events, **shared, **drawn
     )
+    resampled: dict[str, Any] = {"ci": "bootstrap", **drawn} if drawn else {}
     curve = decision_curve(
-        outcome,
-        {MODEL: risk},
-        thresholds=thresholds,
-        prevalence=prevalence,
-        ci=None if n_boot is None else "bootstrap",
-        cluster=cluster,
-        n_boot=n_boot or 0,
-        seed=seed,
-        conf_level=conf_level,
+        outcome, {MODEL: risk}, thresholds=thresholds, prevalence=prevalence, **shared, **resampled
     )
-    parts = [area.frame(), calibration.frame(), _net_benefit_rows(curve)]
+    parts = [
+        roc.auc.frame(),
+        calibration.frame(),
+        net_benefit_rows(curve, outcome, risk, who, prevalence),
+    ]
     overall = pd.concat(parts, ignore_index=True).assign(group=OVERALL)
-    centres = [_centre_rows(k, outcome, risk, who, rows, conf_level) for k, rows in where.items()]
+    centres = [centre_rows(k, outcome, risk, who, rows, conf_level) for k, rows in where.items()]
     return ExternalValidation(
-        discrimination=area,
+        discrimination=roc.auc,
         calibration=calibration,
         net_benefit=curve,
+        roc=roc,
         centres=tuple(where),
         conf_level=conf_level,
         n=n,
         n_event=int(outcome.sum()),
         n_cluster=calibration.n_cluster,
-        _table=_in_order(pd.concat([overall, *centres], ignore_index=True)),
-        _risks=_risk_table(outcome, risk, where),
+        _table=in_order(pd.concat([overall, *centres], ignore_index=True)),
+        _risks=risk_table(outcome, risk, where),
+        _distribution=risk_distribution(outcome, risk, who, where, conf_level),
     )
 
 
-def _check_centre(centre: ArrayLike | None, n: int) -> dict[str, NDArray[np.intp]]:
-    """Rows of each centre, in order of appearance."""
-    if centre is None:
+def _draws(
+    n_boot: int | None, seed: int | None, resamples: ArrayLike | Resamples | None
+) -> dict[str, Any]:
+    """What the parts need to resample; nothing where no resamples were asked for."""
+    if resamples is not None:
+        return {"resamples": resamples}
+    if n_boot is None and seed is None:
         return {}
-    labels = np.asarray(centre)
-    check_lengths(cases=np.empty(n), centre=labels)
-    missing = np.asarray(pd.isna(labels))
-    if missing.any():
-        msg = f"`centre` has {missing.sum()} missing labels (first at row {missing.argmax()})."
-        raise PairingError(msg)
-    codes, names = pd.factorize(labels)
-    if OVERALL in names:
-        msg = f"`centre` may not hold a centre named {OVERALL!r}: that is the whole cohort's group."
-        raise ArgumentError(msg)
-    return {str(name): np.flatnonzero(codes == code) for code, name in enumerate(names)}
-
-
-def _net_benefit_rows(curve: DecisionCurve) -> pd.DataFrame:
-    """Net benefit of the model and of treat_all, in the vocabulary of the other measures."""
-    table = curve.frame()
-    table = table[table["model"] != "treat_none"]
-    rows = {
-        "measure": np.where(table["model"] == MODEL, "net_benefit", "net_benefit_treat_all"),
-        "threshold_probability": table["threshold_probability"],
-        "estimate": table["net_benefit"],
-        "conf_low": table.get("conf_low", np.nan),
-        "conf_high": table.get("conf_high", np.nan),
-        "conf_level": curve.conf_level,
-        "method": "no interval" if curve.n_boot is None else "bootstrap percentile",
-        "n": curve.n,
-        "n_event": curve.n_event,
-    }
-    extra = {"n_cluster": curve.n_cluster, "n_boot": curve.n_boot, "n_failed": curve.n_failed}
-    extra["seed"] = curve.seed
-    return pd.DataFrame(rows | {k: v for k, v in extra.items() if v is not None})
-
-
-def _centre_rows(
-    name: str,
-    y: NDArray[np.int64],
-    p: Vector,
-    cluster: Codes | None,
-    rows: NDArray[np.intp],
-    conf_level: float,
-) -> pd.DataFrame:
-    """AUC and the measures of weak calibration in one centre, NaN where it has one class."""
-    outcome, risk = y[rows], p[rows]
-    who = None if cluster is None else np.unique(cluster[rows], return_inverse=True)[1]
-    n_event = int(outcome.sum())
-    sample: dict[str, Any] = {
-        "group": name,
-        "conf_level": conf_level,
-        "n": rows.size,
-        "n_event": n_event,
-    }
-    if who is not None:
-        sample["n_cluster"] = int(who.max()) + 1
-    least = min(n_event, rows.size - n_event)
-    _warn_of_centre(name, least)
-    records = _records(outcome, risk, who, conf_level) if least else _undefined()
-    return pd.DataFrame(records).assign(**sample)
-
-
-def _warn_of_centre(name: str, least: int) -> None:
-    if least == 0:
-        msg = f"Centre {name!r} has one outcome class only; its measures are NaN."
-        warnings.warn(msg, SmallSampleWarning, stacklevel=4)
-    elif least < SMALL_CENTRE:
-        msg = (
-            f"Centre {name!r} has {least} events or non-events, fewer than {SMALL_CENTRE}; its "
-            "measures are unstable."
-        )
-        warnings.warn(msg, SmallSampleWarning, stacklevel=4)
-
-
-def _records(
-    y: NDArray[np.int64], p: Vector, cluster: Codes | None, conf_level: float
-) -> Iterator[dict[str, Any]]:
-    """One centre's measures; what warnings would say is in the centre's own warning and NaN."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UsstatsWarning)
-        area = auc(y, p, cluster=cluster, conf_level=conf_level)
-    yield {name: getattr(area, name) for name in ("measure", *NUMBERS, "method")}
-    weak = weak_measures(y.astype(float), p, cluster=cluster, conf_level=conf_level)
-    for measure in weak:
-        numbers = (measure.estimate, measure.std_error, measure.low, measure.high)
-        yield {
-            "measure": measure.name,
-            **dict(zip(NUMBERS, numbers, strict=True)),
-            "method": measure.method,
-        }
-
-
-def _undefined() -> Iterator[dict[str, Any]]:
-    for name in ("auc", "calibration_in_the_large", "calibration_slope", "oe_ratio", "brier"):
-        yield {"measure": name, **dict.fromkeys(NUMBERS, np.nan), "method": "undefined"}
-
-
-def _risk_table(
-    y: NDArray[np.int64], p: Vector, where: dict[str, NDArray[np.intp]]
-) -> pd.DataFrame:
-    """Mean, SD and quantiles of the risks by group and outcome."""
-    everywhere = {OVERALL: np.arange(y.size), **where}
-    return pd.DataFrame(
-        [
-            {"group": group, "outcome": label, **_distribution(p[rows][y[rows] == level])}
-            for group, rows in everywhere.items()
-            for label, level in (("event", 1), ("non_event", 0))
-        ]
-    )
-
-
-def _distribution(p: Vector) -> dict[str, float]:
-    names = ("minimum", "q25", "median", "q75", "maximum")
-    if p.size == 0:
-        return {"n": 0, "mean": np.nan, "std_dev": np.nan, **dict.fromkeys(names, np.nan)}
-    quantiles = np.quantile(p, [0, 0.25, 0.5, 0.75, 1])
-    spread = float(p.std(ddof=1)) if p.size > 1 else np.nan
-    values = dict(zip(names, map(float, quantiles), strict=True))
-    return {"n": p.size, "mean": float(p.mean()), "std_dev": spread, **values}
-
-
-def _in_order(table: pd.DataFrame) -> pd.DataFrame:
-    wanted = ["group", "measure", "threshold_probability"]
-    rest = [name for name in COLUMNS if name in table and name not in wanted]
-    return table[[*wanted, *rest]]
+    return {"n_boot": DEFAULT_BOOT if n_boot is None else n_boot, "seed": seed}

@@ -7,7 +7,7 @@ the full information matrix stays whatever is held fixed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -15,19 +15,23 @@ from numpy.typing import NDArray
 from scipy import linalg, optimize, special
 
 from usstats._intervals import check_conf_level
+from usstats._likelihood import (
+    cross_products,
+    log_likelihood,
+    null_log_likelihood,
+    score_terms,
+)
 from usstats._prepared import Prepared, Solution
 from usstats._scaling import Scaling, scale_columns
 from usstats.errors import ArgumentError, FitError
-from usstats.newton import newton_logistic, null_log_likelihood
+from usstats.newton import ascend, newton_logistic, newton_step
 
 Float = np.float64
 Vector = NDArray[Float]
 Matrix = NDArray[Float]
 
-TOLERANCE = 1e-9
 MAX_ITERATIONS = 500
 LONGEST_STEP = 5.0
-HALVINGS = 30
 #: Doublings of the search for a profile limit before it is called infinite.
 DOUBLINGS = 40
 
@@ -44,93 +48,80 @@ class ProfileLimits:
 
 
 @dataclass(frozen=True)
-class _State:
-    """Penalised log-likelihood at a point, with its score and the information."""
-
-    value: float
-    score: Vector
-    information: Matrix
-    leverage: Vector
-
-
-@dataclass(frozen=True)
 class Jeffreys:
-    """The likelihood times the square root of the information's determinant, on scaled columns."""
+    """The likelihood times the square root of the information's determinant, on scaled columns.
+
+    A point is beta = origin + ways @ gamma, so that a climb in gamma stays in a plane.
+    """
 
     Z: Matrix
     y: Vector
     weights: Vector
+    origin: Vector
+    ways: Matrix
 
     @classmethod
     def of(cls, data: Prepared, scaling: Scaling) -> Jeffreys:
-        """The penalised likelihood of prepared data."""
+        """The penalised likelihood of prepared data, all coefficients free."""
         y = data.y.astype(float)
         weights = np.ones_like(y) if data.weights is None else data.weights
-        return cls(scaling.apply(data.X), y, weights)
+        k = data.X.shape[1]
+        return cls(scaling.apply(data.X), y, weights, np.zeros(k), np.eye(k))
 
-    def at(self, beta: Vector) -> _State:
-        """Everything a step needs.
+    @property
+    def penalty(self) -> Matrix:
+        """None that is quadratic."""
+        return np.zeros((self.ways.shape[1],) * 2)
+
+    def leverage(self, beta: Vector) -> tuple[float, Vector, Matrix]:
+        """Half the log determinant of the information, the leverages, and the information.
 
         Raises
         ------
         FitError
             The information is singular.
         """
-        lp = self.Z @ beta
-        p = special.expit(lp)
-        variance = self.weights * p * special.expit(-lp)
-        information = self.Z.T @ (self.Z * variance[:, None])
+        _, variance = score_terms(self.Z @ beta, self.y, self.weights)
+        information = cross_products(self.Z, variance)
         try:
             factor = linalg.cho_factor(information)
         except linalg.LinAlgError:
             msg = "Firth's information matrix is singular; leave columns out, or use ridge."
             raise FitError(msg) from None
         leverage = variance * (self.Z * linalg.cho_solve(factor, self.Z.T).T).sum(axis=1)
-        likelihood = float(self.weights @ (self.y * lp - np.logaddexp(0, lp)))
-        residual = self.weights * (self.y - p) + leverage * (0.5 - p)
-        half_log_det = float(np.log(np.diag(factor[0])).sum())
-        return _State(likelihood + half_log_det, residual @ self.Z, information, leverage)
+        return float(np.log(np.diag(factor[0])).sum()), leverage, information
 
-    def climb(self, beta: Vector, held: Matrix) -> tuple[Vector, _State]:
-        """Maximise from `beta` while the combinations `held` @ beta keep their values.
+    def derivatives(self, gamma: Vector) -> tuple[float, Vector, Matrix]:
+        """Penalised log-likelihood, its score and the information, along the free ways."""
+        beta = self.origin + self.ways @ gamma
+        half_log_det, leverage, information = self.leverage(beta)
+        lp = self.Z @ beta
+        residual, _ = score_terms(lp, self.y, self.weights)
+        pull, _ = score_terms(lp, np.full_like(self.y, 0.5), leverage)
+        value = float(log_likelihood(lp, self.y, self.weights)) + half_log_det
+        score = ((residual + pull) @ self.Z) @ self.ways
+        return value, score, self.ways.T @ information @ self.ways
+
+    def summit(self) -> tuple[Vector, float, Matrix]:
+        """The maximum from the origin: coefficients, value, information of all of them.
 
         Raises
         ------
         FitError
             No convergence.
         """
-        state = self.at(beta)
-        for _ in range(MAX_ITERATIONS):
-            step = _step(state, held)
-            moved, reached = self._shortened(beta, state, step)
-            if np.abs(step).max() < TOLERANCE:
-                return moved, reached
-            beta, state = moved, reached
-        msg = f"Firth's likelihood was not maximised in {MAX_ITERATIONS} steps; use ridge."
-        raise FitError(msg)
-
-    def _shortened(self, beta: Vector, state: _State, step: Vector) -> tuple[Vector, _State]:
-        """Take the step, halved until the penalised likelihood does not fall."""
-        for _ in range(HALVINGS):
-            reached = self.at(beta + step)
-            if reached.value >= state.value - 1e-10 * (1 + abs(state.value)):
-                break
-            step = step / 2
-        return beta + step, reached
-
-
-def _step(state: _State, held: Matrix) -> Vector:
-    """Scoring step inside the plane on which the held combinations do not change."""
-    step = linalg.solve(state.information, state.score, assume_a="pos")
-    if len(held):
-        step = step - _towards(state.information, held, held @ step)
-    return np.asarray(step * min(1.0, LONGEST_STEP / max(float(np.abs(step).max()), LONGEST_STEP)))
+        start = np.zeros(self.ways.shape[1])
+        if not start.size:
+            return self.origin, self.derivatives(start)[0], self.leverage(self.origin)[2]
+        top = ascend(self, start, MAX_ITERATIONS, longest=LONGEST_STEP)
+        beta = self.origin + self.ways @ top.beta
+        return beta, top.value, self.leverage(beta)[2]
 
 
 def _towards(information: Matrix, held: Matrix, change: Vector) -> Vector:
     """The likeliest move that changes the held combinations by `change`."""
-    ways = linalg.solve(information, held.T, assume_a="pos")
-    return np.asarray(ways @ linalg.solve(held @ ways, change, assume_a="pos"))
+    ways = newton_step(information, held.T)
+    return np.asarray(ways @ newton_step(held @ ways, change))
 
 
 def firth_solution(data: Prepared, method: str) -> Solution:
@@ -151,30 +142,25 @@ def firth_solution(data: Prepared, method: str) -> Solution:
     """
     scaling = scale_columns(data.X, data.weights)
     problem = Jeffreys.of(data, scaling)
-    beta, state = problem.climb(*_start(problem))
+    beta, value, information = problem.summit()
     if method == "flac":
-        beta, inverse = _flac(problem, state)
+        beta, inverse = _flac(problem, beta)
     else:
-        beta = _flic(problem, beta) if method == "flic" else beta
-        inverse = linalg.inv(problem.at(beta).information)
+        if method == "flic":
+            beta = _flic(problem, beta)
+            information = problem.leverage(beta)[2]
+        inverse = newton_step(information, np.eye(beta.size))
     jacobian = scaling.jacobian()
-    lp = problem.Z @ beta
     return Solution(
         params=scaling.to_original(beta),
         covariance=jacobian @ inverse @ jacobian.T,
-        log_likelihood=float(problem.weights @ (problem.y * lp - np.logaddexp(0, lp))),
-        null_log_likelihood=null_log_likelihood(problem.y, data.weights),
-        penalised_log_likelihood=state.value + float(np.log(scaling.spread).sum()),
+        log_likelihood=float(log_likelihood(problem.Z @ beta, problem.y, problem.weights)),
+        null_log_likelihood=float(null_log_likelihood(problem.y, problem.weights)),
+        penalised_log_likelihood=value + float(np.log(scaling.spread).sum()),
         means=scaling.centre,
         centred_intercept=float(beta[0]),
         n_iter=0,
     )
-
-
-def _start(problem: Jeffreys) -> tuple[Vector, Matrix]:
-    """Zero coefficients, and nothing held."""
-    k = problem.Z.shape[1]
-    return np.zeros(k), np.empty((0, k))
 
 
 def _flic(problem: Jeffreys, beta: Vector) -> Vector:
@@ -184,13 +170,14 @@ def _flic(problem: Jeffreys, beta: Vector) -> Vector:
     return np.append(fit.params, beta[1:])
 
 
-def _flac(problem: Jeffreys, state: _State) -> tuple[Vector, Matrix]:
+def _flac(problem: Jeffreys, beta: Vector) -> tuple[Vector, Matrix]:
     """Maximum likelihood of the data with their pseudo observations, told apart by a column."""
     n, k = problem.Z.shape
+    half = problem.leverage(beta)[1] / 2
     pseudo = np.repeat([0.0, 1.0, 1.0], n)
     X = np.column_stack([np.tile(problem.Z, (3, 1)), pseudo])
     y = np.concatenate([problem.y, problem.y, 1 - problem.y])
-    w = np.concatenate([problem.weights, state.leverage / 2, state.leverage / 2])
+    w = np.concatenate([problem.weights, half, half])
     fit = newton_logistic(X, y, w)
     return fit.params[:k], fit.covariance[:k, :k]
 
@@ -203,7 +190,7 @@ def firth_limits(data: Prepared, *, conf_level: float = 0.95) -> ProfileLimits:
     FitError
     """
     level = check_conf_level(conf_level)
-    profile = _Profile.of(data)
+    profile = Profile.of(data)
     quantile = float(special.chdtri(1, 1 - level))
     rows = []
     for combination in profile.scaling.jacobian():
@@ -216,30 +203,38 @@ def firth_limits(data: Prepared, *, conf_level: float = 0.95) -> ProfileLimits:
 
 
 @dataclass(frozen=True)
-class _Profile:
+class Profile:
     """The penalised likelihood along combinations of scaled coefficients."""
 
     problem: Jeffreys
     scaling: Scaling
     beta: Vector
-    best: _State
+    best: float
+    information: Matrix
 
     @classmethod
-    def of(cls, data: Prepared) -> _Profile:
+    def of(cls, data: Prepared) -> Profile:
+        """The profile of prepared data around its maximum."""
         scaling = scale_columns(data.X, data.weights)
         problem = Jeffreys.of(data, scaling)
-        beta, best = problem.climb(*_start(problem))
-        return cls(problem, scaling, beta, best)
+        return cls(problem, scaling, *problem.summit())
 
     def drop(self, held: Matrix, values: Vector) -> float:
         """Twice the fall of the likelihood when combinations are held at other values."""
-        move = _towards(self.best.information, held, values - held @ self.beta)
-        return 2 * (self.best.value - self.problem.climb(self.beta + move, held)[1].value)
+        move = _towards(self.information, held, values - held @ self.beta)
+        free = linalg.null_space(held)
+        plane = replace(self.problem, origin=self.beta + move, ways=free)
+        return 2 * (self.best - plane.summit()[1])
+
+    def without(self, positions: Sequence[int]) -> float:
+        """Likelihood-ratio statistic for the coefficients at some positions being zero."""
+        held = self.scaling.jacobian()[list(positions)]
+        return self.drop(held, np.zeros(len(held)))
 
     def limit(self, held: Matrix, quantile: float, side: int) -> float:
         """Where the fall reaches the quantile; infinite where it never does."""
         centre = float((held @ self.beta)[0])
-        ways = linalg.solve(self.best.information, held.T, assume_a="pos")
+        ways = newton_step(self.information, held.T)
         near, far = centre, centre + side * 2 * float(np.sqrt((held @ ways)[0, 0]))
 
         def above(value: float) -> float:
@@ -281,10 +276,9 @@ def firth_test(data: Prepared, columns: Sequence[str]) -> pd.DataFrame:
     if unknown or not columns:
         msg = f"`columns` must name coefficients of {names}; got {list(columns)}."
         raise ArgumentError(msg)
-    profile = _Profile.of(data)
-    held = profile.scaling.jacobian()[[names.index(name) for name in columns]]
+    profile = Profile.of(data)
     df = len(columns)
-    statistic = profile.drop(held, np.zeros(df))
+    statistic = profile.without([names.index(name) for name in columns])
     row = {
         "term": " + ".join(columns),
         "statistic": statistic,

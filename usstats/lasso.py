@@ -6,7 +6,7 @@ cross-products, so that the number of patients does not slow the inner loop.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,17 +15,23 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from usstats._check import check_lengths
+from usstats._likelihood import (
+    cross_products,
+    log_likelihood,
+    log_terms,
+    null_log_likelihood,
+    score_terms,
+)
 from usstats._prepared import Prepared, Solution
 from usstats._scaling import Scaling, scale_columns
 from usstats.errors import ArgumentError, FitError
-from usstats.newton import null_log_likelihood
 
 Float = np.float64
 Vector = NDArray[Float]
 Matrix = NDArray[Float]
 
 TOLERANCE = 1e-12
-MAX_NEWTON, MAX_SWEEPS = 200, 10_000
+MAX_NEWTON, MAX_CHANGES, MAX_SWEEPS = 200, 20, 10_000
 PATH_LENGTH, SMALLEST_SHARE = 100, 1e-4
 
 
@@ -89,26 +95,28 @@ def lasso_solution(data: Prepared, penalty: float | Mapping[str, float] | None) 
         No penalty, or one that is not a positive number.
     """
     size = penalty.get("lambda") if isinstance(penalty, Mapping) else penalty
-    if size is None or not np.isfinite(size) or size < 0:
+    known = isinstance(size, int | float | np.number) and not isinstance(size, bool)
+    chosen = float(size) if known else np.nan  # type: ignore[arg-type]
+    if not np.isfinite(chosen) or chosen < 0:
         msg = (
             'method="lasso" needs `penalty`, a number >= 0 (glmnet\'s lambda). Choose it by '
             "cross-validation with `lasso_path`, inside every resample of a validation."
         )
         raise ArgumentError(msg)
     problem = _Problem.of(data.X, data.y.astype(float), data.weights)
-    beta = problem.solve(problem.start(), float(size))
+    beta = problem.solve(problem.start(), chosen)
     lp = problem.Z @ beta
     weights = np.ones(len(data.y)) if data.weights is None else data.weights
     k = len(beta)
     return Solution(
         params=problem.scaling.to_original(beta),
         covariance=np.full((k, k), np.nan),
-        log_likelihood=float(weights @ (data.y * lp - np.logaddexp(0, lp))),
-        null_log_likelihood=null_log_likelihood(data.y.astype(float), data.weights),
+        log_likelihood=float(log_likelihood(lp, problem.y, weights)),
+        null_log_likelihood=float(null_log_likelihood(problem.y, weights)),
         means=problem.scaling.centre,
         centred_intercept=float(beta[0]),
         n_iter=0,
-        penalty={"lambda": float(size)},
+        penalty={"lambda": chosen},
         effective_df=float(np.count_nonzero(beta[1:])),
     )
 
@@ -116,7 +124,7 @@ def lasso_solution(data: Prepared, penalty: float | Mapping[str, float] | None) 
 def lasso_path(
     data: Prepared,
     *,
-    penalties: Sequence[float] | None = None,
+    penalties: ArrayLike | None = None,
     folds: ArrayLike | None = None,
 ) -> LassoPath:
     """Coefficients along a path of penalties, cross-validated where folds are given.
@@ -146,7 +154,9 @@ def lasso_path(
     """
     y = data.y.astype(float)
     problem = _Problem.of(data.X, y, data.weights)
-    steps = problem.default_path() if penalties is None else np.asarray(penalties, dtype=float)
+    if penalties is None:
+        penalties = problem.default_path(PATH_LENGTH, SMALLEST_SHARE)
+    steps = np.asarray(penalties, dtype=float)
     if steps.ndim != 1 or not steps.size or not (np.isfinite(steps) & (steps >= 0)).all():
         msg = f"`penalties` must be finite numbers >= 0; got {penalties!r}."
         raise ArgumentError(msg)
@@ -159,6 +169,12 @@ def lasso_path(
     )
 
 
+def penalty_path(data: Prepared, *, length: int, smallest: float) -> Vector:
+    """Penalties from the smallest that leaves nothing down to a share of it, shape (length,)."""
+    problem = _Problem.of(data.X, data.y.astype(float), data.weights)
+    return problem.default_path(length, smallest)
+
+
 def _cross_validated(data: Prepared, penalties: Vector, folds: NDArray[np.int64]) -> pd.DataFrame:
     check_lengths(data=data.y, folds=folds)
     y = data.y.astype(float)
@@ -168,7 +184,7 @@ def _cross_validated(data: Prepared, penalties: Vector, folds: NDArray[np.int64]
         out = folds == fold
         problem = _Problem.of(data.X[~out], y[~out], weights[~out])
         lp = data.X[out] @ problem.path(penalties).T
-        deviance = -2 * (y[out, None] * lp - np.logaddexp(0, lp))
+        deviance = -2 * log_terms(lp.T, y[out]).T
         means.append(np.average(deviance, axis=0, weights=weights[out]))
         sizes.append(weights[out].sum())
     average = np.average(means, axis=0, weights=sizes)
@@ -198,10 +214,10 @@ class _Problem:
         beta[0] = special.logit(float(self.weights @ self.y))
         return beta
 
-    def default_path(self) -> Vector:
+    def default_path(self, length: int, smallest: float) -> Vector:
         residual = self.weights * (self.y - float(self.weights @ self.y))
         largest = float(np.abs(residual @ self.Z[:, 1:]).max())
-        return np.geomspace(largest, SMALLEST_SHARE * largest, PATH_LENGTH)
+        return np.geomspace(largest, smallest * largest, length)
 
     def path(self, penalties: Vector) -> Matrix:
         """Original coefficients at every penalty, each started from the one before."""
@@ -215,9 +231,8 @@ class _Problem:
         """Newton steps from `beta` until the coefficients stand still."""
         value = self._objective(beta, penalty)
         for _ in range(MAX_NEWTON):
-            p = special.expit(self.Z @ beta)
-            gradient = (self.weights * (self.y - p)) @ self.Z
-            information = self.Z.T @ (self.Z * (self.weights * p * (1 - p))[:, None])
+            residual, variance = score_terms(self.Z @ beta, self.y, self.weights)
+            gradient, information = residual @ self.Z, cross_products(self.Z, variance)
             step = _quadratic_minimum(information, gradient, beta, penalty) - beta
             reached = self._objective(beta + step, penalty)
             while reached > value + 1e-12 * (1 + abs(value)) and np.abs(step).max() > TOLERANCE:
@@ -230,28 +245,63 @@ class _Problem:
         raise FitError(msg)
 
     def _objective(self, beta: Vector, penalty: float) -> float:
-        lp = self.Z @ beta
-        loss = self.weights @ (np.logaddexp(0, lp) - self.y * lp)
-        return float(loss + penalty * np.abs(beta[1:]).sum())
+        fit = float(log_likelihood(self.Z @ beta, self.y, self.weights))
+        return penalty * float(np.abs(beta[1:]).sum()) - fit
 
 
 def _quadratic_minimum(H: Matrix, gradient: Vector, start: Vector, penalty: float) -> Vector:
-    """Coordinate descent on the quadratic model; the first coordinate bears no penalty."""
-    beta = start.copy()
-    slope = gradient.copy()
-    diagonal = np.maximum(np.diag(H), np.finfo(float).tiny)
+    """Minimum of the quadratic model with its penalty, from `start`.
+
+    The signs of the coefficients that are not zero turn the penalty into a straight line: solve
+    for them, leave out the first that would change its sign, take in the one that the score pulls
+    hardest (feature-sign search; Lee, Battle, Raina and Ng 2006). Columns that outnumber the
+    patients can make that cycle; coordinate descent finishes what is left.
+    """
+    target, beta = H @ start + gradient, start.copy()
     prices = np.full(beta.size, penalty)
     prices[0] = 0.0
+    signs, active = np.sign(beta), (beta != 0) | (prices == 0)
+    for _ in range(MAX_CHANGES * beta.size):
+        aim = _aim(H, target - prices * signs, active)
+        leaving = np.flatnonzero(active & (prices > 0) & (aim * signs < 0))
+        if leaving.size:
+            share = beta[leaving] / (beta[leaving] - aim[leaving])
+            first = leaving[share.argmin()]
+            beta += share.min() * (aim - beta)
+            beta[first] = signs[first] = 0.0
+            active[first] = False
+            continue
+        beta, pull = aim, target - H @ aim
+        excess = np.where(active, 0.0, np.abs(pull) - prices)
+        entering = int(excess.argmax())
+        if excess[entering] <= TOLERANCE:
+            break
+        active[entering], signs[entering] = True, np.sign(pull[entering])
+    return _polished(H, target, beta, prices)
+
+
+def _aim(H: Matrix, right: Vector, active: NDArray[np.bool_]) -> Vector:
+    """Where the active coefficients would go with the signs they have."""
+    rows, aim = np.flatnonzero(active), np.zeros(right.size)
+    try:
+        aim[rows] = np.linalg.solve(H[np.ix_(rows, rows)], right[rows])
+    except np.linalg.LinAlgError:
+        aim[rows] = np.linalg.lstsq(H[np.ix_(rows, rows)], right[rows], rcond=None)[0]
+    return aim
+
+
+def _polished(H: Matrix, target: Vector, beta: Vector, prices: Vector) -> Vector:
+    """Coordinate descent until no coefficient moves; nothing to do at the minimum."""
+    slope = target - H @ beta
+    diagonal = np.maximum(np.diag(H), np.finfo(float).tiny)
     for _ in range(MAX_SWEEPS):
-        largest = 0.0
-        for j in range(beta.size):
-            pull = diagonal[j] * beta[j] + slope[j]
-            new = np.sign(pull) * max(abs(pull) - prices[j], 0.0) / diagonal[j]
-            change = new - beta[j]
-            if change:
-                slope -= H[:, j] * change
-                beta[j] = new
-                largest = max(largest, abs(change))
-        if largest < TOLERANCE / 10:
+        pull = diagonal * beta + slope
+        shrunk = np.sign(pull) * np.maximum(np.abs(pull) - prices, 0.0) / diagonal
+        if np.abs(shrunk - beta).max() < TOLERANCE:
             return beta
+        for j in range(beta.size):
+            pull_j = diagonal[j] * beta[j] + slope[j]
+            new = np.sign(pull_j) * max(abs(pull_j) - prices[j], 0.0) / diagonal[j]
+            slope -= H[:, j] * (new - beta[j])
+            beta[j] = new
     return beta

@@ -13,17 +13,20 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from usstats._check import check_option
 from usstats._estimators import PENALISED, check_method, maximise
 from usstats._fit_tables import PROFILED, coefficient_table, with_profile
 from usstats._fitting import prepare
 from usstats._intervals import check_conf_level, wald_interval
+from usstats._likelihood_ratio import likelihood_ratio_table
 from usstats._prepared import Prepared
 from usstats.contrasts import odds_ratio_table
 from usstats.design import DesignSpec, Term
 from usstats.errors import ArgumentError
 from usstats.firth import ProfileLimits, firth_limits
 from usstats.indices import fit_indices
-from usstats.newton import newton_logistic, newton_logistic_batch
+from usstats.newton import newton_logistic
+from usstats.newton_batch import newton_logistic_batch
 from usstats.wald import anova_table, variance_inflation
 
 __all__ = ["LogisticFit", "fit_logistic", "newton_logistic", "newton_logistic_batch"]
@@ -164,8 +167,37 @@ class LogisticFit:
             return "lasso, no standard errors"
         return self.method if self.n_cluster is None else f"{self.method}, sandwich by cluster"
 
-    def anova(self) -> pd.DataFrame:
-        """Wald tests of whole variables, curvature and interactions; rows as `anova.rms`."""
+    def anova(self, test: str = "wald") -> pd.DataFrame:
+        """Tests of whole variables, their curvature and their interactions.
+
+        Parameters
+        ----------
+        test : {"wald", "lr"}
+            Wald chi-square from the covariance, or the likelihood ratio against the model refitted
+            without the columns; for Firth's method the penalised likelihood ratio.
+
+        Returns
+        -------
+        DataFrame
+            group, term, statistic, df, p_value, method; rows and labels as R's `rms::anova`.
+
+        Raises
+        ------
+        ArgumentError
+            "lr" of a ridge, lasso or FLAC fit, of clustered rows, or of a model read from a file;
+            "wald" of a lasso fit, which has no covariance.
+        """
+        check_option(test, ("wald", "lr"), name="test")
+        if test == "lr":
+            return likelihood_ratio_table(
+                self.development,
+                self.log_likelihood,
+                method=self.method,
+                clustered=self.n_cluster is not None,
+            )
+        if self.method == "lasso":
+            msg = "A lasso fit has no covariance and no tests; see the path with `lasso_path`."
+            raise ArgumentError(msg)
         return anova_table(self.spec, self.params, self.covariance)
 
     def odds_ratios(self, per: str = "unit", *, conf_level: float = 0.95) -> pd.DataFrame:

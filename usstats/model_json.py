@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -29,11 +29,16 @@ LARGEST_FILE = 16_000_000
 Text = Annotated[str, Field(max_length=1000)]
 
 
-class _Strict(BaseModel):
+class StrictFile(BaseModel):
+    """A part of a model file: no unknown keys, no NaN, no conversion of types."""
+
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True, strict=True)
 
 
-class _TermFile(_Strict):
+File = TypeVar("File", bound=StrictFile)
+
+
+class _TermFile(StrictFile):
     name: Text
     type: Literal["linear", "log", "logit", "rcs", "factor", "interaction"]
     n_knots: int | None = None
@@ -42,7 +47,7 @@ class _TermFile(_Strict):
     parts: list[Text] | None = None
 
 
-class _RangeFile(_Strict):
+class _RangeFile(StrictFile):
     kind: Literal["number", "factor"]
     minimum: float | None = None
     lower_quartile: float | None = None
@@ -55,13 +60,15 @@ class _RangeFile(_Strict):
     mode: Text | None = None
 
 
-class _SpecFile(_Strict):
+class SpecFile(StrictFile):
+    """A design."""
+
     outcome: Text
     terms: list[_TermFile] = Field(min_length=1)
     ranges: dict[str, _RangeFile]
 
 
-class _LimitsFile(_Strict):
+class _LimitsFile(StrictFile):
     conf_level: float
     low: list[float | None]
     high: list[float | None]
@@ -69,7 +76,7 @@ class _LimitsFile(_Strict):
     p_value: list[float]
 
 
-class _FitFile(_Strict):
+class _FitFile(StrictFile):
     """Everything a model file holds."""
 
     schema_name: Literal["usstats.logistic"]
@@ -85,7 +92,7 @@ class _FitFile(_Strict):
     n_iter: int
     log_likelihood: float
     null_log_likelihood: float
-    spec: _SpecFile
+    spec: SpecFile
     params: dict[str, float]
     covariance: list[list[float]] | None
     means: list[float]
@@ -98,9 +105,13 @@ class _FitFile(_Strict):
 
 def write_fit(fit: LogisticFit, path: str | Path) -> None:
     """Write a model file atomically; see `LogisticFit.to_json`."""
-    content = fit_content(fit)
-    content["sha256"] = content_digest(content)
-    write_text(path, json.dumps(content, allow_nan=False, ensure_ascii=False, indent=1) + "\n")
+    write_content(fit_content(fit), path)
+
+
+def write_content(content: Mapping[str, Any], path: str | Path) -> None:
+    """Plain values and their digest as a file."""
+    signed = {**content, "sha256": content_digest(content)}
+    write_text(path, json.dumps(signed, allow_nan=False, ensure_ascii=False, indent=1) + "\n")
 
 
 def fit_content(fit: LogisticFit) -> dict[str, Any]:
@@ -169,17 +180,23 @@ def read_fit(path: str | Path) -> LogisticFit:
 
 def fit_of_content(content: Mapping[str, Any], path: str | Path) -> LogisticFit:
     """The checked model in the plain values of a file; `path` names the file in messages."""
-    _check_version(content, path)
-    try:
-        checked = _FitFile.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise file_fault(path, _json_path(first["loc"]), first["msg"]) from None
-    spec = _spec(checked, path)
-    _check_agreement(checked, spec, path)
+    check_version(content, path, schema=SCHEMA, version=SCHEMA_VERSION)
+    checked = checked_content(_FitFile, content, path)
+    spec = spec_of(checked.spec, path)
+    names = list(spec.column_names)
+    check_agreement(names, checked.params, checked.means, checked.covariance, path)
     if checked.sha256 != content_digest(content):
         raise file_fault(path, "$.sha256", "the content does not match its digest: it was edited")
     return _fit(checked, spec)
+
+
+def checked_content(kind: type[File], content: Mapping[str, Any], path: str | Path) -> File:
+    """Plain values as a file of the kind, or the path of the first fault."""
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise file_fault(path, json_path(first["loc"]), first["msg"]) from None
 
 
 def file_fault(path: str | Path, where: str, why: str) -> SchemaError:
@@ -187,7 +204,8 @@ def file_fault(path: str | Path, where: str, why: str) -> SchemaError:
     return SchemaError(msg)
 
 
-def _json_path(location: tuple[int | str, ...]) -> str:
+def json_path(location: tuple[int | str, ...]) -> str:
+    """A place in a file, as $.spec.terms[0]."""
     return "$" + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in location)
 
 
@@ -213,17 +231,21 @@ def load_json(source: str | Path) -> dict[str, Any]:
     return content
 
 
-def _check_version(content: Mapping[str, Any], path: str | Path) -> None:
-    if content.get("schema_name") != SCHEMA:
-        raise file_fault(path, "$.schema_name", f"expected {SCHEMA!r}")
-    version = content.get("schema_version")
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        why = f"version {version} is newer than this software reads ({SCHEMA_VERSION}); update it"
+def check_version(
+    content: Mapping[str, Any], path: str | Path, *, schema: str, version: int
+) -> None:
+    """Refuse other kinds of files, and files of newer software."""
+    if content.get("schema_name") != schema:
+        raise file_fault(path, "$.schema_name", f"expected {schema!r}")
+    found = content.get("schema_version")
+    if isinstance(found, int) and found > version:
+        why = f"version {found} is newer than this software reads ({version}); update it"
         raise file_fault(path, "$.schema_version", why)
 
 
-def _spec(checked: _FitFile, path: str | Path) -> DesignSpec:
-    plain = checked.spec.model_dump(exclude_none=True)
+def spec_of(stored: SpecFile, path: str | Path) -> DesignSpec:
+    """The design in a file, whose ranges must cover its variables."""
+    plain = stored.model_dump(exclude_none=True)
     try:
         spec = DesignSpec.from_dict(plain)
         names = spec.column_names
@@ -234,16 +256,22 @@ def _spec(checked: _FitFile, path: str | Path) -> DesignSpec:
     return spec
 
 
-def _check_agreement(checked: _FitFile, spec: DesignSpec, path: str | Path) -> None:
+def check_agreement(
+    names: list[str],
+    params: Mapping[str, float],
+    means: Sequence[float],
+    covariance: list[list[float]] | None,
+    path: str | Path,
+) -> None:
     """Coefficients, covariance and means must be those of the terms, in their order."""
-    names, found = list(spec.column_names), list(checked.params)
+    found = list(params)
     if found != names:
         wrong = next((n for n in names if n not in found), None)
         why = f"`{wrong}` is missing" if wrong else f"the order must be that of the terms, {names}"
         raise file_fault(path, "$.params", why)
-    if len(checked.means) != len(names):
+    if len(means) != len(names):
         raise file_fault(path, "$.means", f"must hold {len(names)} numbers")
-    V = checked.covariance
+    V = covariance
     if V is None:
         return
     if len(V) != len(names) or any(len(row) != len(names) for row in V):

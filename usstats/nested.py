@@ -16,8 +16,9 @@ from scipy import special
 
 from usstats._check import Float
 from usstats._draws import Resamples, as_resamples
-from usstats._indexes import TIED_DECIMALS, log_likelihood_of, rank_indexes
+from usstats._indexes import TIED_DECIMALS, rank_indexes
 from usstats._intervals import check_conf_level
+from usstats._likelihood import log_likelihood
 from usstats._plans import BootstrapPlan
 from usstats._refits import BatchRefits
 from usstats.errors import ArgumentError, DesignError, PairingError
@@ -275,14 +276,10 @@ def _d3(full: PooledFit, reduced: PooledFit, designs: Designs, y: list[Array]) -
     params = [np.asarray(fit.params, dtype=Float) for fit in (full, reduced)]
     for pair, outcome in pairs(designs, y):
         reached = [newton_logistic(X, outcome).log_likelihood for X in pair]
-        shared = [_log_likelihood(X @ b, outcome) for X, b in pairs(pair, params)]
+        shared = [float(log_likelihood(X @ b, outcome)) for X, b in pairs(pair, params)]
         own.append(2 * (reached[0] - reached[1]))
         pooled.append(2 * (shared[0] - shared[1]))
     return pool_likelihood_ratio(own, pooled, df=len(full.params) - len(reduced.params))
-
-
-def _log_likelihood(lp: Array, y: Array) -> float:
-    return float(log_likelihood_of(lp[None], y, np.ones((1, y.size)))[0])
 
 
 def _auc(X_lp: Array, y: Array, w: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Newton's method for the logistic likelihood: one fit, or many resamples at once.
+"""Newton's method for the logistic likelihood, and for any other with the same derivatives.
 
 Columns are centred and scaled inside, so that neither the origin nor the unit of a covariate
 decides whether the information matrix can be inverted.
@@ -7,20 +7,25 @@ decides whether the information matrix can be inverted.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import linalg, special
+from scipy import linalg
 
-from usstats._likelihood import Rows, null_log_likelihood, row_terms
+from usstats._likelihood import MANY_ROWS, Rows, null_log_likelihood, score_terms
 from usstats._scaling import Scaling, scale_columns
 from usstats.errors import FitError
 
 __all__ = [
     "BATCH_ITERATIONS",
     "NewtonFit",
+    "Objective",
+    "Summit",
+    "ascend",
+    "climb",
     "newton_logistic",
-    "newton_logistic_batch",
+    "newton_step",
     "null_log_likelihood",
     "sandwich",
     "scale_columns",
@@ -36,13 +41,21 @@ DECREMENT = 1e-13
 #: Along a separated direction each step gains about one unit; such a climb does not end in time.
 MAX_ITERATIONS = BATCH_ITERATIONS = 25
 HALVINGS = 40
-#: Values (resamples x rows) of a batch held at a time.
-BATCH_VALUES = 1_000_000
-#: From this many rows on, a fit of every so many-th row is the start.
-MANY_ROWS = 100_000
+#: A fit of many rows starts from the fit of every so many-th of them.
 PILOT_STEP = 16
-#: A resample whose columns are closer to dependent than this is given up.
-SMALLEST_EIGENVALUE = 1e-10
+#: Beyond this linear predictor a fit may be separated.
+SUSPICIOUS_LP = 15.0
+
+
+class Objective(Protocol):
+    """A log-likelihood, less half a quadratic penalty, that Newton's method climbs."""
+
+    @property
+    def penalty(self) -> Matrix:
+        """P of the penalty b'Pb / 2."""
+
+    def derivatives(self, beta: Vector) -> tuple[float, Vector, Matrix]:
+        """Objective, its gradient, and the information of the likelihood alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +122,7 @@ def newton_logistic(
     array([-3.03..., 1.21...])
     """
     rows = Rows.of(X, y, weights, offset, penalty)
-    beta, information, n_iter = _climb(rows, _start(rows), max_iter)
-    return _finished(rows, beta, n_iter, information)
+    return _finished(rows, ascend(rows, _start(rows), max_iter))
 
 
 def _start(rows: Rows) -> Vector:
@@ -119,20 +131,45 @@ def _start(rows: Rows) -> Vector:
     if len(rows.y) < MANY_ROWS:
         return beta
     try:
-        return _climb(rows.every(PILOT_STEP), beta, MAX_ITERATIONS)[0]
+        return ascend(rows.every(PILOT_STEP), beta, MAX_ITERATIONS).beta
     except FitError:
         return beta
 
 
-def _climb(rows: Rows, beta: Vector, max_iter: int) -> tuple[Vector, Matrix, int]:
+@dataclass(frozen=True)
+class Summit:
+    """Where a climb ended: the estimate, the objective and its derivatives there."""
+
+    beta: Vector
+    value: float
+    gradient: Vector
+    information: Matrix
+    n_iter: int
+
+
+def climb(rows: Objective, beta: Vector, max_iter: int) -> tuple[Vector, Matrix, int]:
     """Newton steps until the last gains nothing: estimate, information, number of steps."""
-    value, gradient, information = rows.derivatives(beta)
+    top = ascend(rows, beta, max_iter)
+    return top.beta, top.information, top.n_iter
+
+
+def ascend(rows: Objective, beta: Vector, max_iter: int, *, longest: float | None = None) -> Summit:
+    """Newton steps, none of them longer than `longest`, until the last gains nothing.
+
+    Raises
+    ------
+    FitError
+        Singular information, or steps that do not end.
+    """
+    here = Summit(beta, *rows.derivatives(beta), 0)
     for iteration in range(1, max_iter + 1):
-        step = _newton_step(information + rows.penalty, gradient)
-        decrement = float(gradient @ step)
-        beta, value, gradient, information = _ascend(rows, beta, step, value)
+        step = newton_step(here.information + rows.penalty, here.gradient)
+        decrement = float(here.gradient @ step)
+        if longest is not None:
+            step = step * min(1.0, longest / max(float(np.abs(step).max()), longest))
+        here = _moved(rows, here, step, iteration)
         if decrement < DECREMENT:
-            return beta, information, iteration
+            return here
     msg = (
         f"The likelihood was not maximised in {max_iter} Newton steps (last gain "
         f"{decrement:.1e}). Look for separation with `detect_separation`, or penalise."
@@ -140,7 +177,14 @@ def _climb(rows: Rows, beta: Vector, max_iter: int) -> tuple[Vector, Matrix, int
     raise FitError(msg)
 
 
-def _newton_step(information: Matrix, gradient: Vector) -> Vector:
+def newton_step(information: Matrix, gradient: Matrix) -> Matrix:
+    """Solve information @ step = gradient, for one gradient or the columns of a matrix.
+
+    Raises
+    ------
+    FitError
+        The information is singular.
+    """
     try:
         factor = linalg.cho_factor(information)
     except linalg.LinAlgError:
@@ -152,36 +196,33 @@ def _newton_step(information: Matrix, gradient: Vector) -> Vector:
     return np.asarray(linalg.cho_solve(factor, gradient))
 
 
-def _ascend(
-    rows: Rows, beta: Vector, step: Vector, value: float
-) -> tuple[Vector, float, Vector, Matrix]:
+def _moved(rows: Objective, here: Summit, step: Vector, iteration: int) -> Summit:
     """Take the step, halved until the objective does not fall by more than rounding."""
-    allowed = value - 1e-10 * (1 + abs(value))
+    allowed = here.value - 1e-10 * (1 + abs(here.value))
     for _ in range(HALVINGS):
-        reached, gradient, information = rows.derivatives(beta + step)
-        if reached >= allowed:
+        reached = rows.derivatives(here.beta + step)
+        if reached[0] >= allowed:
             break
         step = step / 2
-    return beta + step, reached, gradient, information
+    return Summit(here.beta + step, *reached, iteration)
 
 
-def _finished(rows: Rows, beta: Vector, n_iter: int, information: Matrix) -> NewtonFit:
-    jacobian = rows.scaling.jacobian()
-    k = beta.size
-    inverse = linalg.cho_solve(linalg.cho_factor(information + rows.penalty), np.eye(k))
-    back = linalg.inv(jacobian)
+def _finished(rows: Rows, top: Summit) -> NewtonFit:
+    jacobian, beta = rows.scaling.jacobian(), top.beta
+    inverse = newton_step(top.information + rows.penalty, np.eye(beta.size))
+    back = rows.scaling.inverse_jacobian()
     pull = 0.5 * float(beta @ rows.penalty @ beta)
     return NewtonFit(
         params=rows.scaling.to_original(beta),
         covariance=_symmetric(jacobian @ inverse @ jacobian.T),
-        information=_symmetric(back.T @ information @ back),
-        log_likelihood=rows.derivatives(beta)[0] + pull,
-        null_log_likelihood=null_log_likelihood(rows.y, rows.weights),
+        information=_symmetric(back.T @ top.information @ back),
+        log_likelihood=top.value + pull,
+        null_log_likelihood=float(null_log_likelihood(rows.y, rows.weights)),
         scaling=rows.scaling,
         scaled=beta,
         scaled_covariance=inverse,
         converged=True,
-        n_iter=n_iter,
+        n_iter=top.n_iter,
     )
 
 
@@ -194,136 +235,8 @@ def sandwich(
 ) -> Matrix:
     """Huber-White covariance over patients, without a small-sample factor (R's `robcov`)."""
     Z = fit.scaling.apply(X)
-    _, residual, _ = row_terms(Z @ fit.scaled, y, weights)
+    residual, _ = score_terms(Z @ fit.scaled, y, weights)
     scores = np.zeros((int(cluster.max()) + 1, Z.shape[1]))
     np.add.at(scores, cluster, Z * residual[:, None])
     half = scores @ fit.scaled_covariance @ fit.scaling.jacobian().T
     return _symmetric(half.T @ half)
-
-
-def newton_logistic_batch(
-    X: ArrayLike,
-    y: ArrayLike,
-    counts: ArrayLike,
-    *,
-    max_iter: int = MAX_ITERATIONS,
-) -> tuple[Matrix, NDArray[np.bool_]]:
-    """Refit the model in many resamples at once.
-
-    Parameters
-    ----------
-    X : array_like, shape (n, k)
-        Design matrix with its column of ones.
-    y : array_like, shape (n,)
-        0/1.
-    counts : array_like, shape (B, n)
-        How often replicate b drew row i.
-    max_iter : int
-        Newton steps per replicate.
-
-    Returns
-    -------
-    params : ndarray, shape (B, k)
-        NaN where the replicate has no finite maximum.
-    converged : ndarray of bool, shape (B,)
-        False for replicates with one class only, dependent columns or separation.
-
-    Notes
-    -----
-    Replicates stop one by one. Those that plain Newton steps do not bring home are tried again
-    with step halving; what then fails is separated.
-
-    Examples
-    --------
-    >>> X = np.column_stack([np.ones(6), [0.0, 1, 2, 3, 4, 5]])
-    >>> y = [0, 0, 1, 0, 1, 1]
-    >>> params, converged = newton_logistic_batch(X, y, [[1] * 6, [2, 2, 0, 0, 1, 1]])
-    >>> converged.tolist()
-    [True, False]
-    """
-    design, outcome = np.asarray(X, dtype=float), np.asarray(y, dtype=float)
-    weights = np.asarray(counts)
-    scaling = scale_columns(design)
-    batch = _Batch.of(scaling.apply(design), outcome)
-    at_a_time = max(1, BATCH_VALUES // max(1, outcome.size))
-    pieces = [
-        batch.solve(weights[start : start + at_a_time].astype(float), max_iter)
-        for start in range(0, len(weights), at_a_time)
-    ]
-    beta = np.concatenate([piece[0] for piece in pieces])
-    converged = np.concatenate([piece[1] for piece in pieces])
-    params = scaling.to_original(beta)
-    params[~converged] = np.nan
-    return params, converged
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """A scaled design with the products of its columns, ready for weights by the row."""
-
-    z: Matrix
-    y: Vector
-    products: Matrix
-    upper: tuple[NDArray[np.intp], NDArray[np.intp]]
-
-    @classmethod
-    def of(cls, z: Matrix, y: Vector) -> _Batch:
-        i, j = np.triu_indices(z.shape[1])
-        return cls(z, y, z[:, i] * z[:, j], (i, j))
-
-    def cross_products(self, weights: Matrix) -> Matrix:
-        """(b, n) row weights -> (b, k, k) matrices Z'WZ."""
-        k = self.z.shape[1]
-        i, j = self.upper
-        cross = np.empty((len(weights), k, k))
-        cross[:, i, j] = cross[:, j, i] = weights @ self.products
-        return cross
-
-    def solve(self, counts: Matrix, max_iter: int) -> tuple[Matrix, NDArray[np.bool_]]:
-        beta = np.zeros((len(counts), self.z.shape[1]))
-        converged = np.zeros(len(counts), dtype=bool)
-        left = np.flatnonzero(self._estimable(counts))
-        solvable = left
-        for _ in range(max_iter):
-            if not left.size:
-                break
-            step, decrement = self._step(beta[left], counts[left])
-            beta[left] += step
-            converged[left] = decrement < DECREMENT
-            left = left[~(decrement < DECREMENT)]
-        self._retry(beta, converged, counts, solvable)
-        return beta, converged
-
-    def _estimable(self, counts: Matrix) -> NDArray[np.bool_]:
-        """Both classes drawn, and columns that do not depend on each other."""
-        size, events = counts.sum(axis=1), counts @ self.y
-        both = (events > 0) & (events < size)
-        gram = self.cross_products(counts) / np.maximum(size, 1)[:, None, None]
-        eigenvalues = np.linalg.eigvalsh(gram)
-        return np.asarray(both & (eigenvalues[:, 0] > SMALLEST_EIGENVALUE * eigenvalues[:, -1]))
-
-    def _step(self, beta: Matrix, counts: Matrix) -> tuple[Matrix, Vector]:
-        p = special.expit(beta @ self.z.T)
-        gradient = (counts * (self.y - p)) @ self.z
-        information = self.cross_products(counts * p * (1 - p))
-        k = beta.shape[1]
-        trace = np.trace(information, axis1=1, axis2=2)
-        nudge = (1e-14 * trace + np.finfo(float).tiny)[:, None, None] * np.eye(k)
-        step = np.linalg.solve(information + nudge, gradient[:, :, None])[:, :, 0]
-        return step, np.asarray((gradient * step).sum(axis=1))
-
-    def _retry(
-        self,
-        beta: Matrix,
-        converged: NDArray[np.bool_],
-        counts: Matrix,
-        solvable: NDArray[np.intp],
-    ) -> None:
-        """Step halving for the replicates that overshot."""
-        for b in solvable[~converged[solvable]]:
-            drawn = counts[b] > 0
-            try:
-                fit = newton_logistic(self.z[drawn], self.y[drawn], counts[b][drawn])
-            except FitError:
-                continue
-            beta[b], converged[b] = fit.params, True

@@ -3,215 +3,36 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from usstats._check import Float, check_n_jobs
-from usstats._corrected_curves import (
-    CorrectedDecisionCurve,
-    corrected_calibration,
-    corrected_decision_curve,
-)
+from usstats._check import check_n_jobs
 from usstats._development import Development, develop, refit
-from usstats._frozen_thresholds import accuracies, choose_on_copies, judge_thresholds
-from usstats._indexes import MEASURES, Side, indexes
-from usstats._intervals import check_conf_level
-from usstats._plans import Plan, make_plan
-from usstats._refits import RecipeRefits, Refits, average_copies, judge_refits
-from usstats._validation_table import measure_columns, measure_table
+from usstats._frozen_thresholds import choose_on_copies, judge_thresholds
+from usstats._judged import judge_measures
+from usstats._overfitting import (
+    FEW_EVENTS,
+    TOO_FEW_EVENTS,
+    correct,
+    warn_of_optimism,
+)
+from usstats._plans import Plan, PlanOptions, make_plan
+from usstats._refits import RecipeRefits, Refits
+from usstats._validation_table import measure_table
 from usstats.errors import (
-    ArgumentError,
     FailedResamplesWarning,
     ResampleError,
 )
 from usstats.imputing import Imputations
-from usstats.instability import Instability, measure_instability
+from usstats.internal_validation import InternalValidation
 from usstats.recipe import Recipe
 from usstats.resample import REFUSE_FAILED, WARN_FAILED
-from usstats.results import Estimate
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-Array = NDArray[Float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class InternalValidation:
-    """Apparent and optimism-corrected performance. Made by `validate`.
-
-    Attributes
-    ----------
-    n, n_event : int
-        Rows and events of the development table.
-    n_cluster : int or None
-        Patients, where rows were drawn by patient.
-    n_boot, n_failed : int
-        Refits asked for, and those that failed.
-    method : str
-        "bootstrap", "crossvalidation" or ".632".
-    threshold : float or None
-        The development threshold whose sensitivity and specificity are corrected.
-    seed : int or None
-        None for explicit resamples without a seed.
-    selection : pandas.DataFrame or None
-        How often each term was kept, where the recipe selects.
-    """
-
-    n: int
-    n_event: int
-    n_cluster: int | None
-    n_boot: int
-    n_failed: int
-    method: str
-    threshold: float | None
-    seed: int | None
-    selection: pd.DataFrame | None
-    _table: pd.DataFrame = field(repr=False)
-    _training: pd.DataFrame = field(repr=False)
-    _test: pd.DataFrame = field(repr=False)
-    _apparent: Side = field(repr=False)
-    _refits: Refits = field(repr=False)
-    _plan: Plan = field(repr=False)
-
-    def frame(self) -> pd.DataFrame:
-        """One row a measure.
-
-        Columns: measure, apparent, training, test, optimism, corrected, n_boot, n_failed.
-        `n_boot` counts the replicates that entered the means. corrected = apparent - optimism,
-        except for emax, which belongs to the corrected calibration intercept and slope.
-        """
-        return self._table.copy()
-
-    @property
-    def corrected(self) -> pd.Series:
-        """Optimism-corrected value of each measure."""
-        return self._table.set_index("measure")["corrected"]
-
-    def replicates(self) -> pd.DataFrame:
-        """Every measure in every replicate: replicate, measure, training, test."""
-        sides = [
-            table.rename_axis("replicate")
-            .reset_index()
-            .melt("replicate", var_name="measure", value_name=name)
-            for name, table in (("training", self._training), ("test", self._test))
-        ]
-        return sides[0].assign(test=sides[1]["test"])
-
-    def interval(self, measure: str = "auc", *, conf_level: float = 0.95) -> Estimate:
-        """Corrected measure with the location-shifted bootstrap interval of Noma et al. (2021).
-
-        The percentile interval of the measure in the resamples, moved down by the optimism.
-
-        Raises
-        ------
-        ArgumentError
-            An unknown measure, or a method other than the bootstrap.
-        """
-        check_conf_level(conf_level)
-        if self.method != "bootstrap" or measure not in self._training or measure == "emax":
-            msg = (
-                f"There is no shifted interval for `measure` {measure!r} by {self.method}; "
-                f"offered for the bootstrap: {list(self._training)}."
-            )
-            raise ArgumentError(msg)
-        row = self._table.set_index("measure").loc[measure]
-        drawn = self._training[measure].dropna() - row["optimism"]
-        low, high = drawn.quantile([(1 - conf_level) / 2, (1 + conf_level) / 2])
-        return Estimate(
-            measure=measure,
-            estimate=float(row["corrected"]),
-            std_error=float(drawn.std()),
-            conf_low=float(low),
-            conf_high=float(high),
-            conf_level=conf_level,
-            method="optimism-corrected, location-shifted bootstrap",
-            n=self.n,
-            n_event=self.n_event,
-            n_cluster=self.n_cluster,
-            n_boot=int(row["n_boot"]),
-            n_failed=int(row["n_failed"]),
-            seed=self.seed,
-        )
-
-    def decision_curve(
-        self, thresholds: ArrayLike, *, model: str = "model"
-    ) -> CorrectedDecisionCurve:
-        """Optimism-corrected net benefit of the development cohort (rule R11).
-
-        Parameters
-        ----------
-        thresholds : array_like
-            Threshold probabilities inside (0, 1): the range in which anybody would hesitate.
-        model : str
-            Name of the model in the table.
-
-        Returns
-        -------
-        CorrectedDecisionCurve
-            Its frame has the columns of `decision_curve` (net_benefit is the corrected one), then
-            apparent, training, test and optimism.
-        """
-        return corrected_decision_curve(
-            self._apparent, self._refits, self._plan, thresholds, model=model
-        )
-
-    def calibration_curve(self, predicted: ArrayLike | None = None) -> pd.DataFrame:
-        """Optimism-corrected smooth calibration curve, as R's `rms::calibrate`.
-
-        Parameters
-        ----------
-        predicted : array_like, optional
-            Risks at which the curve is wanted; by default 50 from the 5th lowest to the 5th
-            highest of the model.
-
-        Returns
-        -------
-        pandas.DataFrame
-            predicted, apparent, optimism, corrected, n_boot.
-        """
-        return corrected_calibration(self._apparent, self._refits, self._plan, predicted)
-
-    def instability(self, *, threshold: float | None = None) -> Instability:
-        """How far single patients' risks move between the models of the resamples.
-
-        Parameters
-        ----------
-        threshold : float, optional
-            Risk at which patients are classified; by default the development threshold.
-
-        Returns
-        -------
-        Instability
-        """
-        if self.method == "crossvalidation":
-            msg = "Instability is judged over bootstrap models; validate with method='bootstrap'."
-            raise ArgumentError(msg)
-        chosen = self.threshold if threshold is None else threshold
-        return measure_instability(self._apparent, self._refits, threshold=chosen, seed=self.seed)
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Prediction instability; the other pictures are drawn by `instability().plot`."""
-        return self.instability().plot(ax)
-
-    def summary(self) -> str:
-        """Apparent and corrected AUC and slope, with method, failures and unit."""
-        rows = self._table.set_index("measure")
-        auc, slope = rows.loc["auc"], rows.loc["calibration_slope"]
-        unit = "row" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
-        return (
-            f"{self.method} with {self.n_boot} refits ({self.n_failed} failed): AUC "
-            f"{auc['apparent']:.3f} apparent, {auc['corrected']:.3f} corrected; calibration "
-            f"slope {slope['corrected']:.3f} corrected; n = {self.n}, events = {self.n_event}, "
-            f"unit: {unit}, seed {self.seed}"
-        )
-
-    def __repr__(self) -> str:
-        return f"<{self.summary()}>"
+__all__ = ["InternalValidation", "validate"]
 
 
 def validate(
@@ -220,12 +41,14 @@ def validate(
     *,
     n_boot: int = 1000,
     method: str = "bootstrap",
+    repeats: int | None = None,
     cluster: ArrayLike | None = None,
     stratify: ArrayLike | None = None,
     recipe: Recipe | None = None,
     seed: int | None = None,
     resamples: Any = None,
     n_jobs: int = 1,
+    checkpoint: str | Path | None = None,
 ) -> InternalValidation:
     """Optimism-corrected performance: refit in resamples, judge on the development patients.
 
@@ -238,9 +61,13 @@ def validate(
         imputes) the imputation is repeated inside every resample.
     n_boot : int
         Refits. With "crossvalidation": that many folds up to ten; 10 r gives r rounds of ten.
-    method : {"bootstrap", "crossvalidation", ".632"}
-        "bootstrap" is Harrell's optimism bootstrap. ".632" judges each refit on the rows it did
-        not see, each row counting alike, and takes optimism = 0.632 (apparent - test).
+    method : {"bootstrap", "harrell", ".632+", ".632", "crossvalidation"}
+        "bootstrap" is Harrell's optimism bootstrap; with fewer than five patients of the rarer
+        class per candidate parameter it is ".632+", because Harrell's correction is not enough
+        there (see Notes). "harrell" insists. ".632" and ".632+" judge each refit on the rows it
+        did not see, each row counting alike; `result.method` says what was done.
+    repeats : int, optional
+        Rounds of a cross-validation with min(n_boot, 10) folds, each dealt anew.
     cluster : array_like, shape (n,), optional
         Patient labels where patients have several rows; patients are drawn, or held out, whole.
     stratify : array_like, shape (n,), optional
@@ -255,7 +82,13 @@ def validate(
         Explicit 0-based draws (n_boot, n). With "crossvalidation": fold labels (n,), a table of
         zeros and ones (n_folds, n) where 1 is held out, or a list of held-out rows.
     n_jobs : int
-        Worker processes of a recipe; the digits do not depend on it.
+        Worker processes of a recipe; the digits do not depend on it. Inside
+        `joblib.parallel_config(backend="dask")` the workers are those of a Dask cluster.
+    checkpoint : path, optional
+        Folder in which the finished replicates of a recipe are kept. A run that was killed goes on
+        there and ends with the digits of a whole one; the folder of other data, another recipe or
+        other draws is refused. A model that is refitted as it is takes moments and leaves only
+        the manifest.
 
     Returns
     -------
@@ -264,7 +97,7 @@ def validate(
     Raises
     ------
     ResampleError
-        More than 20 % of the refits failed.
+        More than 20 % of the refits failed, or a foreign `checkpoint`.
     ArgumentError, MissingDataError, OutcomeError, PairingError
 
     Warns
@@ -273,13 +106,34 @@ def validate(
         More than 5 % failed.
     SmallSampleWarning
         A measure is undefined in more than 20 % of the replicates and is NaN.
+    OptimismWarning
+        Harrell's bootstrap with fewer than ten events per candidate parameter and a relative
+        overfitting of the AUC above 0.5; the .632+ value is named.
 
     Notes
     -----
     Harrell (2015), Regression Modeling Strategies, chapter 5; indexes as in R's `rms::validate`:
     nagelkerke_r2, intercept, slope, the discrimination (D), unreliability (U) and quality (Q)
     indexes and g, gp on the test side are those of the recalibration model fitted there. emax is
-    computed from the corrected intercept and slope, not averaged. .632: Efron (1983).
+    computed from the corrected intercept and slope, not averaged. With explicit `resamples`
+    "bootstrap" and "crossvalidation" give the numbers of rms.
+
+    .632: Efron (1983), optimism = 0.632 (apparent - test). .632+: Efron and Tibshirani (1997); the
+    no-information value of each measure is its value when every prediction is paired with every
+    outcome (AUC 0.5, as Adler and Lausen 2009; Brier score from all pairs).
+
+    What is left of the optimism: 50 noise predictors, n = 275, true AUC 0.50, means of 24 cohorts.
+
+    ==========================  ========  =======  =====  ======  =================
+    recipe                      apparent  harrell  .632   .632+   cross-validation
+    ==========================  ========  =======  =====  ======  =================
+    all 50 predictors           0.75      0.58     0.59   0.52    0.50
+    backward elimination (AIC)  0.67      0.53     0.57   0.52    0.52
+    lasso, terms refitted       0.66      0.61     0.57   0.52    0.51
+    ==========================  ========  =======  =====  ======  =================
+
+    .632+ cannot fall below 0.50 and is therefore a little above it on average. With ten and more
+    events per candidate parameter the methods agree (Iba et al. 2021, BMC Med Res Methodol 21:9).
 
     Examples
     --------
@@ -291,19 +145,24 @@ def validate(
     >>> bool(result.corrected["auc"] < result.frame()["apparent"][0])
     True
     """
-    case = develop(fit, data, recipe, seed)
-    plan = make_plan(
-        case.y.astype(np.int64),
+    options = PlanOptions(
         method=method,
         n_boot=n_boot,
+        repeats=repeats,
         seed=seed,
         cluster=cluster,
         stratify=stratify,
         resamples=resamples,
     )
-    refits = refit(case, plan, check_n_jobs(n_jobs))
+    case = develop(fit, data, recipe, seed=seed, cluster=cluster)
+    events = case.events_per_parameter
+    plan = make_plan(case.y.astype(np.int64), options, too_few_events=events < TOO_FEW_EVENTS)
+    refits = refit(case, plan, n_jobs=check_n_jobs(n_jobs), checkpoint=checkpoint)
     _check_failed(refits.failed)
-    return _result(case, plan, refits, cluster)
+    result = _result(case, plan, refits, cluster)
+    if events < FEW_EVENTS and resamples is None:
+        warn_of_optimism(result.frame(), refits, plan)
+    return result
 
 
 def _check_failed(failed: NDArray[np.bool_]) -> None:
@@ -324,21 +183,14 @@ def _check_failed(failed: NDArray[np.bool_]) -> None:
 def _result(
     case: Development, plan: Plan, refits: Refits, cluster: ArrayLike | None
 ) -> InternalValidation:
-    own = average_copies(measure_columns(indexes(case.apparent)), 1)[0]
-    training, test = judge_refits(
-        refits, lambda side, _: measure_columns(indexes(side)), len(MEASURES)
-    )
-    names = list(MEASURES)
-    rule, threshold = case.kitchen.recipe.rule, None
-    if rule is not None:
-        threshold = choose_on_copies(rule, case.apparent)
-        own = np.append(own, average_copies(accuracies(case.apparent, threshold), 1))
-        training, test = (
-            np.hstack(pair)
-            for pair in zip((training, test), judge_thresholds(rule, refits), strict=True)
-        )
-        names += ["sensitivity", "specificity"]
-    table = measure_table(names, own, training, test, plan)
+    judged = judge_measures(case.apparent, refits)
+    rule = case.kitchen.recipe.rule
+    threshold = None if rule is None else choose_on_copies(rule, case.apparent)
+    if rule is not None and threshold is not None:
+        judged = judged.and_also(judge_thresholds(rule, threshold, case.apparent, refits))
+    names, sides = list(judged.names), (judged.training, judged.test)
+    found = correct(judged.apparent, *sides, plan, judged.no_information, names=names)
+    out_of_sample = plan.method in (".632", ".632+")
     return InternalValidation(
         n=case.y.size,
         n_event=int(case.y.sum()),
@@ -346,12 +198,13 @@ def _result(
         n_boot=refits.n_boot,
         n_failed=int(refits.failed.sum()),
         method=plan.method,
+        relative_overfitting=float(found.overfitting[0]) if out_of_sample else None,
         threshold=threshold,
         seed=plan.seed if plan.seed is not None else case.kitchen.seed,
         selection=_selection(case, refits),
-        _table=table,
-        _training=pd.DataFrame(training, columns=names),
-        _test=pd.DataFrame(test, columns=names),
+        _table=measure_table(names, judged.apparent, sides, found, plan),
+        _training=pd.DataFrame(judged.training, columns=names),
+        _test=pd.DataFrame(judged.test, columns=names),
         _apparent=case.apparent,
         _refits=refits,
         _plan=plan,

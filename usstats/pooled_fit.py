@@ -22,7 +22,7 @@ from usstats.logistic import LogisticFit, fit_logistic
 from usstats.pooling import PooledEstimates, pool_estimates
 from usstats.results import COLUMNS
 from usstats.terms import Term
-from usstats.wald import _term_rows, _total_rows, variance_inflation
+from usstats.wald import anova_rows, variance_inflation
 
 Vector = NDArray[Float]
 
@@ -144,7 +144,7 @@ class PooledFit:
         """
         names = self.params.index
         rows = []
-        for group, term, positions in [*_term_rows(self.spec), *_total_rows(self.spec)]:
+        for group, term, positions in anova_rows(self.spec):
             test = self.estimates.wald([names[j] for j in positions], method=method)
             rows.append({"group": group, "term": term, **test.frame().iloc[0]})
         return pd.DataFrame(rows)

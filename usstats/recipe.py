@@ -26,12 +26,15 @@ from usstats.errors import ArgumentError, UsstatsError, UsstatsWarning
 from usstats.imputing import Imputations, impute
 from usstats.logistic import fit_logistic
 from usstats.newton import BATCH_ITERATIONS, newton_logistic
+from usstats.selection import LassoTuning
 from usstats.terms import Term, as_terms
 from usstats.thresholds import Threshold, choose_threshold
 
 Array = NDArray[Float]
 
 REFIT = "refit"
+
+_JOBS_AT_A_TIME = 4
 
 #: Takes the completed tables, the outcome's name and the candidate terms; returns those kept.
 Selection = Callable[[Sequence[pd.DataFrame], str, tuple[Term, ...]], Sequence[Term]]
@@ -82,15 +85,16 @@ class Recipe:
         As in `impute`; `m` copies are drawn and pooled in every resample.
     knots : {"fixed", "refit"}
         Whether splines keep the knots of the development table or place them anew.
-    select : callable, optional
+    select : LassoTuning, BackwardElimination or callable, optional
         Takes (completed tables, outcome, candidate terms) and returns the terms to keep. Rule
         R15: selection is honest only when it is repeated in every resample.
     method : optional
         As in `fit_logistic`; by default that of the fit that is validated.
-    penalty : float, mapping, "refit" or callable, optional
+    penalty : float, mapping, "refit", LassoTuning or callable, optional
         As in `fit_logistic`; by default the size used by the fit that is validated. A penalty
         chosen from the data is part of the recipe: "refit" lets the ridge choose its own in every
-        resample, a callable takes (completed table, design) and returns one.
+        resample and cross-validates the lasso's (`LassoTuning`), a callable takes (completed
+        table, design) and returns one.
     threshold : str, float, Threshold or ThresholdRule, optional
         Criterion ("youden", "closest_topleft"), or a risk fixed beforehand. Sensitivity and
         specificity are then corrected too (rule R13).
@@ -142,7 +146,8 @@ class Recipe:
         if self.formula is None and self.terms is None:
             outcome, terms = fit.spec.outcome, tuple(fit.spec.terms)
         else:
-            outcome, terms = read_model(self.formula, self.outcome, self.terms)
+            own_outcome = self.outcome or (None if self.formula else fit.spec.outcome)
+            outcome, terms = read_model(self.formula, own_outcome, self.terms)
             terms = _with_development_facts(terms, fit.spec)
         own = self.method is None
         return replace(
@@ -201,7 +206,7 @@ class Kitchen:
     """A recipe with its ingredients: the table as it came, and its completed copies.
 
     `spec` is the design of the developed model where every replicate keeps it; None where the
-    recipe learns it anew.
+    recipe learns it anew. `patient` says which rows are one patient's.
     """
 
     recipe: Recipe
@@ -209,26 +214,28 @@ class Kitchen:
     originals: Sequence[pd.DataFrame]
     spec: DesignSpec | None
     seed: int | None
+    patient: NDArray[np.int64]
 
-    def cook(self, plan: Plan, *, n_jobs: int = 1) -> list[Refit | None]:
-        """The recipe in every replicate of the plan; None where a step failed."""
+    def cook(self, plan: Plan, which: Sequence[int], *, n_jobs: int = 1) -> list[Refit | None]:
+        """The recipe in some replicates of the plan; None where a step failed."""
         if n_jobs == 1:
-            return [self.cook_one(plan, i) for i in range(plan.n_boot)]
+            return [self.cook_one(plan, i) for i in which]
         from joblib import Parallel, delayed
 
-        jobs = (delayed(self.cook_one)(plan, i) for i in range(plan.n_boot))
-        return list(Parallel(n_jobs=n_jobs, batch_size=16)(jobs))
+        jobs = (delayed(self.cook_one)(plan, i) for i in which)
+        return list(Parallel(n_jobs=n_jobs, batch_size=_JOBS_AT_A_TIME)(jobs))
 
     def cook_one(self, plan: Plan, i: int) -> Refit | None:
         """Replicate `i`: draw, complete, select, place knots, fit, pool, predict.
 
         Warnings of this package are silenced here: a failure is counted by the caller instead.
         """
-        rows = self.data.iloc[plan.train_rows(i)].reset_index(drop=True)
+        drawn = plan.train_rows(i)
+        rows = self.data.iloc[drawn].reset_index(drop=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UsstatsWarning)
             try:
-                return self._refit(rows, _imputation_seed(self.seed, i))
+                return self._refit(rows, self.patient[drawn], _imputation_seed(self.seed, i))
             except (UsstatsError, np.linalg.LinAlgError):
                 return None
 
@@ -240,11 +247,14 @@ class Kitchen:
         """The original copies in the design that every replicate keeps."""
         return [] if self.spec is None else _designs(self.spec, self.originals)
 
-    def _refit(self, rows: pd.DataFrame, seed: int | None) -> Refit:
+    def _refit(self, rows: pd.DataFrame, patient: NDArray[np.int64], seed: int | None) -> Refit:
         copies = list(self.recipe.complete(rows, seed))
-        spec = self.spec or _learn(self.recipe, rows, copies)
+        spec = self.spec or _learn(self.recipe, rows, copies, patient)
         designs = _designs(spec, copies)
-        fits = [_fit(self.recipe, spec, *pair) for pair in zip(designs, copies, strict=True)]
+        fits = [
+            _fit(self.recipe, spec, X, copy, patient)
+            for X, copy in zip(designs, copies, strict=True)
+        ]
         params = np.mean(fits, axis=0)
         return Refit(
             training=np.array([X @ params for X in designs]),
@@ -264,20 +274,37 @@ def _imputation_seed(seed: int | None, i: int) -> int | None:
     return int(np.random.SeedSequence(seed, spawn_key=(i, 1)).generate_state(1, np.uint64)[0] >> 1)
 
 
-def _learn(recipe: Recipe, rows: pd.DataFrame, copies: list[pd.DataFrame]) -> DesignSpec:
+def _learn(
+    recipe: Recipe, rows: pd.DataFrame, copies: list[pd.DataFrame], patient: NDArray[np.int64]
+) -> DesignSpec:
     """The design of this resample: selected terms, knots placed where the recipe says so."""
     outcome, terms = str(recipe.outcome), as_terms(recipe.terms or ())
-    if recipe.select is not None:
+    if isinstance(recipe.select, LassoTuning):
+        terms = tuple(recipe.select.keep(copies, outcome, terms, patient))
+    elif recipe.select is not None:
         terms = tuple(recipe.select(copies, outcome, terms))
     return learn_from_observed(outcome, terms, rows)
 
 
-def _fit(recipe: Recipe, spec: DesignSpec, X: Array, copy: pd.DataFrame) -> Array:
+def _fit(
+    recipe: Recipe, spec: DesignSpec, X: Array, copy: pd.DataFrame, patient: NDArray[np.int64]
+) -> Array:
     """Coefficients in one completed table."""
-    if recipe.method == "ml":
+    if recipe.method == "ml" or not spec.terms:
         y = copy[spec.outcome].to_numpy(dtype=float)
         return newton_logistic(X, y, max_iter=BATCH_ITERATIONS).params
-    penalty = recipe.penalty(copy, spec) if callable(recipe.penalty) else recipe.penalty
-    penalty = None if penalty == REFIT else penalty
+    penalty = _penalty(recipe, spec, copy, patient)
     fit = fit_logistic(spec, copy, method=str(recipe.method), penalty=penalty)
     return np.asarray(fit.params.to_numpy(dtype=float))
+
+
+def _penalty(
+    recipe: Recipe, spec: DesignSpec, copy: pd.DataFrame, patient: NDArray[np.int64]
+) -> Any:
+    """The penalty of one completed table; None lets the ridge choose its own."""
+    penalty = recipe.penalty
+    if penalty == REFIT:
+        penalty = LassoTuning() if recipe.method == "lasso" else None
+    if isinstance(penalty, LassoTuning):
+        return penalty.penalty(copy, spec, patient)
+    return penalty(copy, spec) if callable(penalty) else penalty

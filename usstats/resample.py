@@ -231,6 +231,9 @@ def bootstrap(
     """
     check_option(ci, ("percentile", "percentile_boot", "bca"), name="ci")
     check_conf_level(conf_level)
+    if not callable(statistic):
+        msg = f"`statistic` must be a function of the arrays; got {type(statistic).__name__}."
+        raise ArgumentError(msg)
     data = _as_data(arrays)
     draws = as_resamples(
         resamples, len(data[0]), n_boot=n_boot, seed=seed, cluster=cluster, stratify=stratify
@@ -267,9 +270,20 @@ def _as_data(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
     if not arrays:
         msg = "`bootstrap` needs at least one array to resample."
         raise ArgumentError(msg)
-    data = tuple(a if hasattr(a, "iloc") else np.asarray(a) for a in arrays)
+    data = tuple(a if hasattr(a, "iloc") else _as_array(a, i) for i, a in enumerate(arrays, 1))
     check_lengths(**{f"array {i + 1}": a for i, a in enumerate(data)})
     return data
+
+
+def _as_array(values: Any, position: int) -> NDArray[Any]:
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        array = np.empty(())
+    if array.ndim == 0:
+        msg = f"Array {position} must hold one value or row a case; got {type(values).__name__}."
+        raise ArgumentError(msg)
+    return array
 
 
 def _original(statistic: Statistic, data: tuple[Any, ...]) -> float:

@@ -12,7 +12,7 @@ from scipy import linalg
 
 from usstats._prepared import Prepared, Solution, solution_of
 from usstats.design import DesignSpec
-from usstats.errors import ArgumentError
+from usstats.errors import ArgumentError, FitError
 from usstats.newton import newton_logistic
 from usstats.terms import Term
 from usstats.wald import nonlinear_positions
@@ -43,7 +43,7 @@ def ridge_solution(data: Prepared, penalty: Penalty) -> Solution:
     """
     if penalty is None:
         table = trace_penalty(data, GRID)
-        penalty = float(table["penalty"].to_numpy()[table["aic_c"].argmax()])
+        penalty = _best_of(table)
     factors = penalty_factors(penalty)
     P = penalty_matrix(data, factors)
     fit = newton_logistic(data.X, data.y, data.weights, penalty=P)
@@ -58,13 +58,22 @@ def ridge_solution(data: Prepared, penalty: Penalty) -> Solution:
     )
 
 
+def _best_of(table: pd.DataFrame) -> float:
+    """The penalty with the largest corrected AIC among those that have a maximum."""
+    criterion = table["aic_c"].to_numpy(dtype=float)
+    if np.isnan(criterion).all():
+        msg = "No ridge penalty that was tried has a finite maximum; pass a larger `penalty`."
+        raise FitError(msg)
+    return float(table["penalty"].to_numpy()[np.nanargmax(criterion)])
+
+
 def penalty_factors(penalty: float | Mapping[str, float]) -> dict[str, float]:
     """Factors per class of columns: simple, nonlinear, interaction, nonlinear.interaction."""
     given = {"simple": penalty} if not isinstance(penalty, Mapping) else dict(penalty)
-    unknown = sorted(set(given) - set(INHERITS))
+    unknown = sorted(set(map(str, given)) - set(INHERITS))
     factors: dict[str, float] = {}
     for name, parent in INHERITS.items():
-        factors[name] = float(given.get(name, factors[parent] if parent else 0.0))
+        factors[name] = _number(given.get(name, factors[parent] if parent else 0.0))
     if unknown or not all(np.isfinite(f) and f >= 0 for f in factors.values()):
         msg = (
             f"`penalty` must be a number >= 0, or a mapping of such numbers for {list(INHERITS)}; "
@@ -74,11 +83,17 @@ def penalty_factors(penalty: float | Mapping[str, float]) -> dict[str, float]:
     return factors
 
 
+def _number(value: object) -> float:
+    """A number, NaN for anything else."""
+    known = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return float(value) if known else np.nan  # type: ignore[arg-type]
+
+
 def penalty_matrix(data: Prepared, factors: Mapping[str, float]) -> Matrix:
     """P of the penalty b'Pb / 2, with a zero row for the intercept.
 
     Continuous columns are scaled by their variance, a factor of c levels by I - 1/c, as in
-    `rms::lrm(penalty = )`.
+    `rms::lrm(penalty = )`. A column that does not vary in these rows keeps a coefficient of 0.
     """
     spec, k = data.spec, data.X.shape[1]
     P = np.zeros((k, k))
@@ -88,7 +103,8 @@ def penalty_matrix(data: Prepared, factors: Mapping[str, float]) -> Matrix:
             c = len(block) + 1
             P[np.ix_(block, block)] = np.eye(c - 1) - 1 / c
         else:
-            P[block, block] = np.var(data.X[:, block], axis=0, ddof=1)
+            variance = np.var(data.X[:, block], axis=0, ddof=1)
+            P[block, block] = np.where(variance > 0, variance, 1.0)
     scale = np.sqrt(_column_factors(spec, factors))
     return np.asarray(P * np.outer(scale, scale))
 
@@ -128,22 +144,28 @@ def trace_penalty(data: Prepared, penalties: Sequence[float | Mapping[str, float
     -------
     DataFrame
         penalty (the factor of simple columns), df, aic, bic, aic_c: the model's likelihood-ratio
-        chi-square less a price for df, so that larger is better, as R's `rms::pentrace`.
+        chi-square less a price for df, so that larger is better, as R's `rms::pentrace`; NaN
+        where the data are separated and the penalty is 0.
     """
     rows = []
     for penalty in penalties:
         factors = penalty_factors(penalty)
         P = penalty_matrix(data, factors)
-        fit = newton_logistic(data.X, data.y, data.weights, penalty=P)
-        df, n = effective_df(fit.information, P), len(data.y)
-        chi2 = 2 * (fit.log_likelihood - fit.null_log_likelihood)
-        rows.append(
-            {
-                "penalty": factors["simple"],
-                "df": df,
-                "aic": chi2 - 2 * df,
-                "bic": chi2 - np.log(n) * df,
-                "aic_c": chi2 - 2 * df * (1 + (df + 1) / (n - df - 2)),
-            }
-        )
+        rows.append({"penalty": factors["simple"], **_criteria(data, P)})
     return pd.DataFrame(rows)
+
+
+def _criteria(data: Prepared, P: Matrix) -> dict[str, float]:
+    """Degrees of freedom and criteria of one penalty; NaN where its maximum is infinite."""
+    try:
+        fit = newton_logistic(data.X, data.y, data.weights, penalty=P)
+    except FitError:
+        return dict.fromkeys(("df", "aic", "bic", "aic_c"), np.nan)
+    df, n = effective_df(fit.information, P), len(data.y)
+    chi2 = 2 * (fit.log_likelihood - fit.null_log_likelihood)
+    return {
+        "df": df,
+        "aic": chi2 - 2 * df,
+        "bic": chi2 - np.log(n) * df,
+        "aic_c": chi2 - 2 * df * (1 + (df + 1) / (n - df - 2)),
+    }

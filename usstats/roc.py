@@ -10,15 +10,15 @@ import warnings
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 
+from usstats._auc_limits import logit_limits, newcombe_limits, wald_limits
 from usstats._auc_resamples import auc_of_resamples, auc_without_each
 from usstats._cases import Cases, check_cases
 from usstats._check import check_option
 from usstats._draws import Resamples
-from usstats._intervals import check_conf_level, normal_quantile
+from usstats._intervals import check_conf_level
 from usstats._partial_auc import partial_auc
-from usstats._placements import Placements, auc_covariance, place
+from usstats._placements import Placements, covariance_of_wins, place
 from usstats._roc_curve import RocCurve, sensitivity_band
 from usstats._roc_points import RocPoints, roc_points
 from usstats.errors import DirectionWarning, SmallSampleWarning
@@ -48,12 +48,15 @@ def auc(
     y : array_like of 0/1, shape (n,)
     s : array_like, shape (n,)
         Any finite score, higher = more likely an event.
-    ci : {"delong", "percentile", "bca"}
+    ci : {"delong", "logit", "newcombe", "percentile", "bca"}
         "delong": Wald interval clipped to [0, 1]; with `cluster`, on Obuchowski's variance.
-        "percentile", "bca": bootstrap of patients, stratified by outcome unless a patient has
-        both classes. Where DeLong's variance is zero or undefined (perfect separation, all
-        scores tied, a single event) every choice gives Newcombe's score interval, which is
-        valid there; `method` then says "newcombe".
+        "logit": the same variance on the logit scale, for an AUC near 1: simulated with 25 a
+        class and an AUC of 0.98 it covered 97.6 %, "delong" 84 %. "newcombe": score interval on
+        Hanley and McNeil's variance, which needs no pair of cases out of order; with `cluster`
+        it counts patients. "percentile", "bca": bootstrap of patients, stratified by outcome
+        unless a patient has both classes. Where DeLong's variance is zero or undefined (perfect
+        separation, all scores tied, a single event) every choice becomes "newcombe", and
+        `method` says so.
     conf_level : float
     cluster : array_like, shape (n,), optional
         Patient labels when a patient has several images.
@@ -81,7 +84,7 @@ def auc(
     References
     ----------
     DeLong et al. (1988), Biometrics 44:837. Obuchowski (1997), Biometrics 53:567. Newcombe
-    (2006), Stat Med 25:559, method 5. R: pROC::ci.auc.
+    (2006), Stat Med 25:559, method 5. Pepe (2003), equation 5.3 (logit). R: pROC::ci.auc.
 
     Examples
     --------
@@ -89,16 +92,16 @@ def auc(
     >>> auc(y, [1, 2, 3, 4, 5, 8, 3, 6, 7, 9, 10, 11])
     <auc 0.847 (95 % 0.613 to 1.000), delong; n = 12, events = 6, unit: case>
     """
-    check_option(ci, ("delong", "percentile", "bca"), name="ci")
+    check_option(ci, ("delong", "logit", "newcombe", "percentile", "bca"), name="ci")
     check_conf_level(conf_level)
     cases = check_cases(y, s, cluster)
     placed = place(cases.y, cases.s)
     _warn_of_direction(placed.auc)
-    variance = float(auc_covariance(placed.values[:, None], placed.event, cases.cluster)[0, 0])
+    variance = float(covariance_of_wins(placed.doubled[:, None], placed.event, cases.cluster)[0, 0])
     if not variance > 0:
-        return _bound_estimate(cases, placed.auc, variance, conf_level)
-    if ci == "delong":
-        return _wald_estimate(cases, placed.auc, variance, conf_level)
+        ci = "newcombe"
+    if ci in ("delong", "logit", "newcombe"):
+        return _analytic_auc(cases, placed.auc, variance, ci, conf_level)
     return _resampled_auc(cases, placed, cases.draws(resamples, n_boot, seed), ci, conf_level)
 
 
@@ -111,25 +114,15 @@ def _warn_of_direction(estimate: float) -> None:
         warnings.warn(msg, DirectionWarning, stacklevel=3)
 
 
-def _wald_estimate(cases: Cases, estimate: float, variance: float, conf_level: float) -> Estimate:
-    half = normal_quantile(conf_level) * np.sqrt(variance)
-    return Estimate(
-        measure="auc",
-        estimate=estimate,
-        std_error=float(np.sqrt(variance)),
-        conf_low=max(float(estimate - half), 0.0),
-        conf_high=min(float(estimate + half), 1.0),
-        conf_level=conf_level,
-        method="delong" if cases.cluster is None else "obuchowski",
-        n=len(cases.y),
-        n_event=int(cases.y.sum()),
-        n_cluster=cases.n_cluster,
-    )
-
-
-def _bound_estimate(cases: Cases, estimate: float, variance: float, conf_level: float) -> Estimate:
-    """Newcombe's interval; with clusters, on the number of patients behind each class."""
-    low, high = newcombe_limits(estimate, cases.patients(1), cases.patients(0), conf_level)
+def _analytic_auc(
+    cases: Cases, estimate: float, variance: float, ci: str, conf_level: float
+) -> Estimate:
+    """Limits from a formula; Newcombe's count patients, the others take the variance."""
+    if ci == "newcombe":
+        low, high = newcombe_limits(estimate, cases.patients(1), cases.patients(0), conf_level)
+    else:
+        low, high = _FROM_VARIANCE[ci](estimate, variance, conf_level)
+    plain = "delong" if cases.cluster is None else "obuchowski"
     return Estimate(
         measure="auc",
         estimate=estimate,
@@ -137,40 +130,14 @@ def _bound_estimate(cases: Cases, estimate: float, variance: float, conf_level: 
         conf_low=low,
         conf_high=high,
         conf_level=conf_level,
-        method="newcombe",
+        method={"delong": plain, "logit": f"{plain}, logit"}.get(ci, ci),
         n=len(cases.y),
         n_event=int(cases.y.sum()),
         n_cluster=cases.n_cluster,
     )
 
 
-def newcombe_limits(
-    estimate: float, n_event: int, n_nonevent: int, conf_level: float
-) -> tuple[float, float]:
-    """Score interval of an AUC on a Hanley-McNeil variance with averaged class sizes.
-
-    References
-    ----------
-    Newcombe (2006), Stat Med 25:559, method 5.
-
-    Examples
-    --------
-    >>> newcombe_limits(1.0, 20, 20, 0.95)
-    (0.898..., 1.0)
-    """
-    z = normal_quantile(conf_level)
-    average = (n_event + n_nonevent) / 2
-
-    def shortfall(theta: float, above: float) -> float:
-        spread = 1 + (average - 1) * ((1 - theta) / (2 - theta) + theta / (1 + theta))
-        variance = theta * (1 - theta) * spread / (n_event * n_nonevent)
-        return float(above - theta - z * np.sqrt(variance))
-
-    def lower(above: float) -> float:
-        edge = above - 1e-12
-        return float(brentq(shortfall, 0.0, edge, args=(above,))) if edge > 0 else 0.0
-
-    return lower(estimate), 1.0 - lower(1.0 - estimate)
+_FROM_VARIANCE = {"delong": wald_limits, "logit": logit_limits}
 
 
 def _resampled_auc(

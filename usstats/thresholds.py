@@ -8,30 +8,38 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from usstats._check import check_cluster, check_finite, check_lengths, check_option, check_outcome
+from usstats._check import (
+    check_cluster,
+    check_finite,
+    check_inside,
+    check_lengths,
+    check_option,
+    check_outcome,
+)
+from usstats._decision_comparison import (
+    AccuracyComparison,
+    DecisionComparison,
+    compare_accuracy,
+    compare_decisions,
+)
 from usstats._diagnostic import DiagnosticAccuracy, accuracy_table, clustered_table
 from usstats._intervals import check_conf_level
-from usstats._paired_accuracy import (
-    PAIRED_METHODS,
-    AccuracyComparison,
-    check_decision,
-    paired_table,
-)
 from usstats._roc_points import RocPoints, roc_points
 from usstats.errors import ArgumentError
 
 __all__ = [
     "AccuracyComparison",
+    "DecisionComparison",
     "DiagnosticAccuracy",
     "Threshold",
     "choose_threshold",
     "compare_accuracy",
+    "compare_decisions",
     "diagnostic_accuracy",
 ]
 
@@ -147,16 +155,14 @@ def choose_threshold(
 
 
 def _specificity_weight(cost: float, prevalence: float | None) -> float:
-    if not cost > 0 or (prevalence is not None and not 0 < prevalence < 1):
-        msg = (
-            f"`cost` must be positive and `prevalence` inside (0, 1); got {cost!r} and "
-            f"{prevalence!r}."
-        )
-        raise ArgumentError(msg)
-    if prevalence is None and cost != 1:
+    cost = check_inside(cost, 0, np.inf, name="cost")
+    if prevalence is not None:
+        prevalence = check_inside(prevalence, 0, 1, name="prevalence")
+        return (1 - prevalence) / (cost * prevalence)
+    if cost != 1:
         msg = "`cost` needs the `prevalence` of the population in which the rule will be used."
         raise ArgumentError(msg)
-    return 1.0 if prevalence is None else (1 - prevalence) / (cost * prevalence)
+    return 1.0
 
 
 def _youden(points: RocPoints, weight: float) -> NDArray[Float]:
@@ -190,7 +196,7 @@ def _reach(
         if specificity is None
         else ("specificity", specificity, points.specificity)
     )
-    if not isinstance(target, int | float | np.number) or not 0 < target <= 1:
+    if not isinstance(target, int | float | np.number) or not 0 < float(target) <= 1:
         msg = f"`{name}` must lie in (0, 1]; got {target!r}."
         raise ArgumentError(msg)
     rows = np.flatnonzero(reached[:-1] >= target - 1e-12)
@@ -293,70 +299,3 @@ def _threshold_value(threshold: object) -> float:
         "development with `choose_threshold`, never on the data it is judged on."
     )
     raise ArgumentError(msg)
-
-
-def compare_accuracy(
-    y: ArrayLike,
-    decision_1: ArrayLike,
-    decision_2: ArrayLike,
-    *,
-    method: str = "mcnemar",
-    cluster: ArrayLike | None = None,
-    conf_level: float = 0.95,
-) -> AccuracyComparison:
-    """Compare two yes/no decisions on the same cases: sensitivity, specificity, accuracy.
-
-    Parameters
-    ----------
-    y : array_like of 0/1, shape (n,)
-    decision_1, decision_2 : array_like of 0/1 or bool, shape (n,)
-        For example `threshold.decide(p)` and a reader's calls.
-    method : {"mcnemar", "mcnemar_corrected", "exact", "midp", "yang", "obuchowski", "durkalski"}
-        The last three need `cluster`; with `cluster`, "mcnemar" means "yang".
-    cluster : array_like, shape (n,), optional
-        Patient labels when a patient has several images.
-    conf_level : float
-
-    Returns
-    -------
-    AccuracyComparison
-        Differences are first minus second, with Tango's score interval (with `cluster`: Wald on
-        the Taylor-linearised standard error).
-
-    Raises
-    ------
-    OutcomeError, RiskError, PairingError, ArgumentError
-
-    Warns
-    -----
-    SmallSampleWarning
-        A class without cases: its row is NaN.
-
-    References
-    ----------
-    McNemar (1947), Psychometrika 12:153. Tango (1998), Stat Med 17:891. Yang et al. (2010),
-    Stat Med 29:2650. R: DTComPair::sesp.mcnemar, clust.bin.pair.
-
-    Examples
-    --------
-    >>> y = [1, 1, 1, 1, 0, 0, 0, 0]
-    >>> comparison = compare_accuracy(y, [1, 1, 1, 0, 0, 0, 0, 1], [1, 0, 0, 0, 0, 0, 1, 1])
-    >>> comparison.frame()[["measure", "estimate", "p_value"]]
-           measure  estimate  p_value
-    0  sensitivity      0.50     0.16
-    1  specificity      0.25     0.32
-    2     accuracy      0.38     0.08
-    """
-    check_option(method, PAIRED_METHODS, name="method")
-    check_conf_level(conf_level)
-    outcome = check_outcome(y, require_both=False)
-    first = check_decision(decision_1, name="decision_1")
-    second = check_decision(decision_2, name="decision_2")
-    check_lengths(y=outcome, decision_1=first, decision_2=second)
-    codes = check_cluster(cluster, len(outcome))
-    table, used = paired_table(outcome == 1, first, second, codes, method, conf_level)
-    sizes: dict[str, Any] = {"n": len(outcome), "n_event": int(outcome.sum())}
-    n_cluster = None if codes is None else int(codes.max()) + 1
-    return AccuracyComparison(
-        table=table, method=used, conf_level=conf_level, n_cluster=n_cluster, **sizes
-    )

@@ -13,8 +13,15 @@ from usstats.errors import ArgumentError
 #: How much a coarser step is preferred over a finer one, and the same for steps of 5.
 COARSER = 1.5
 COARSER_FIVE = 0.5 + 1.5 * COARSER
+#: Risk axes start here, unless every risk is smaller, and end at its complement.
+FIRST_RISK = 0.001
+_LEAST_RISK = 1e-12
 _SLACK = 1e-10
 _FEWEST_TICKS = 4
+#: A label may miss its tick by this share of the distance to the next one.
+_READABLE_SHARE = 1e-3
+#: Numbers between these are written out, others as 1.5e9.
+_LEAST_PLAIN, _MOST_PLAIN = 1e-7, 1e9
 _ODDS_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 
 
@@ -115,6 +122,29 @@ def logit_ticks(low: float, high: float) -> list[float]:
     return ticks
 
 
+def probability_ticks(first: float, last: float) -> list[float]:
+    """Round probabilities inside a range, denser towards 0 and 1; finer ones where it is narrow.
+
+    They begin at 0.001, unless all of the range is smaller, and end at its complement.
+
+    >>> probability_ticks(0.02, 0.9999)
+    [0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999]
+    >>> probability_ticks(0.57, 0.84)
+    [0.6, 0.65, 0.7, 0.75, 0.8]
+    """
+    first, last = max(first, _LEAST_RISK), min(last, 1 - _LEAST_RISK)
+    low = max(first, min(FIRST_RISK, last / 100))
+    high = min(last, max(1 - FIRST_RISK, 1 - (1 - first) / 100))
+    if not low < high:
+        return []
+    steps = (pretty(low, high, n) for n in (5, 10, 20))
+    for ticks in (logit_ticks(low, high), *steps):
+        inside = [tick for tick in ticks if low <= tick <= high]
+        if len(inside) >= _FEWEST_TICKS:
+            break
+    return inside
+
+
 def _covering(candidates: Sequence[float], low: float, high: float) -> list[float]:
     """Those inside the range and the next one on either side."""
     below = max((c for c in candidates if c <= low * (1 + _SLACK)), default=candidates[0])
@@ -141,15 +171,56 @@ def _is_round(step: float) -> bool:
     return any(abs(mantissa - m) < 1e-6 for m in (1, 2, 5))
 
 
-def tick_label(value: float | str) -> str:
-    """Text of a tick: the shortest that reads back as its position.
+def tick_label(value: float | str, digits: int = 6) -> str:
+    """Text of a tick: the shortest that reads back as its position, to some significant digits.
 
     >>> tick_label(0.05), tick_label(160.0), tick_label(-2.5)
     ('0.05', '160', '−2.5')
     """
     if isinstance(value, str):
         return value
-    text = f"{value:.6g}"
-    if "e" in text:
-        text = np.format_float_positional(float(text), trim="-") if abs(value) < 1e7 else text
-    return text.replace("-", "\N{MINUS SIGN}") if float(text) else "0"
+    number = float(f"{value:.{digits}g}")
+    if number == 0:
+        return "0"
+    if _LEAST_PLAIN <= abs(number) < _MOST_PLAIN:
+        text = np.format_float_positional(number, trim="-")
+    else:
+        text = np.format_float_scientific(number, trim="-", exp_digits=1).replace("e+", "e")
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def tick_labels(values: Sequence[float | str]) -> tuple[str, ...]:
+    """Texts of the ticks of one axis, with as many digits as tell every tick from the next.
+
+    >>> tick_labels([0.99999, 0.9999999])
+    ('0.99999', '0.9999999')
+    >>> tick_labels([100000010.0, 100000012.5])
+    ('100000010', '100000012.5')
+    """
+    numbers = np.array([value for value in values if not isinstance(value, str)], dtype=float)
+    gaps = np.abs(np.diff(numbers))
+    allowed = _READABLE_SHARE * gaps[gaps > 0].min(initial=np.inf)
+    for digits in range(6, 18):
+        shown = np.array([float(f"{value:.{digits}g}") for value in numbers])
+        if (np.abs(shown - numbers) <= allowed).all():
+            break
+    return tuple(tick_label(value, digits) for value in values)
+
+
+def turning_points(points: Sequence[float], least: float = 0.0) -> list[int]:
+    """Positions at which a sequence turns back by more than `least`.
+
+    >>> turning_points([0, 3, 5, 4, 1, 2])
+    [2, 4]
+    >>> turning_points([0, 3, 5, 4, 1, 2], least=1)
+    [2]
+    """
+    turns, extreme, direction = [], 0, 0.0
+    for i in range(1, len(points)):
+        apart = points[i] - points[extreme]
+        if direction * apart > 0 or apart == 0:
+            extreme = i
+        elif abs(apart) > least:
+            turns += [extreme] if direction else []
+            direction, extreme = math.copysign(1.0, apart), i
+    return turns

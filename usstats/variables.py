@@ -80,10 +80,10 @@ def describe_variable(term: Term, values: NDArray[Float]) -> VariableRange:
             counts=tuple(int(count) for count in counts),
             mode=levels[int(counts.argmax())],
         )
-    low, lower, median, upper, high = (
-        float(q) for q in np.quantile(values, [0, 0.25, 0.5, 0.75, 1])
-    )
-    distinct = np.unique(values)
+    ordered = np.sort(values)
+    low, lower, median, upper, high = (_quantile(ordered, q) for q in (0, 0.25, 0.5, 0.75, 1))
+    changes = ordered[1:] != ordered[:-1]
+    few = int(changes.sum()) < FEW_DISTINCT
     return VariableRange(
         kind="number",
         minimum=low,
@@ -91,5 +91,13 @@ def describe_variable(term: Term, values: NDArray[Float]) -> VariableRange:
         median=median,
         upper_quartile=upper,
         maximum=high,
-        values=tuple(float(v) for v in distinct) if distinct.size <= FEW_DISTINCT else (),
+        values=tuple(float(v) for v in np.unique(ordered)) if few else (),
     )
+
+
+def _quantile(ordered: NDArray[Float], q: float) -> float:
+    """Type-7 quantile of sorted values."""
+    place = q * (ordered.size - 1)
+    below = int(place)
+    above = min(below + 1, ordered.size - 1)
+    return float(np.quantile(ordered[[below, above]], place - below))

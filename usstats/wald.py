@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -64,12 +64,37 @@ def anova_table(
     """
     b = np.asarray(params, dtype=Float)
     V = np.asarray(covariance, dtype=Float)
+    return chi2_table(spec, lambda positions: wald_chi2(b, V, positions), method="wald")
+
+
+def chi2_table(
+    spec: DesignSpec, chi2_of: Callable[[Sequence[int]], float], *, method: str
+) -> pd.DataFrame:
+    """A chi-square test of the columns of every row of an analysis of variance.
+
+    Parameters
+    ----------
+    spec : DesignSpec
+    chi2_of : callable
+        Takes positions of columns and returns the statistic for all their coefficients being zero.
+    method : str
+
+    Returns
+    -------
+    DataFrame
+        group, term, statistic, df, p_value, method.
+    """
     rows = []
-    for group, term, positions in [*_term_rows(spec), *_total_rows(spec)]:
-        statistic, df = wald_chi2(b, V, positions), len(positions)
-        rows.append((group, term, statistic, df, float(special.chdtrc(df, statistic))))
+    for group, term, positions in anova_rows(spec):
+        statistic, df = chi2_of(positions), len(positions)
+        rows.append((group, term, statistic, df, float(special.chdtrc(df, max(statistic, 0.0)))))
     frame = pd.DataFrame(rows, columns=["group", "term", "statistic", "df", "p_value"])
-    return frame.assign(method="wald")
+    return frame.assign(method=method)
+
+
+def anova_rows(spec: DesignSpec) -> list[Row]:
+    """Group, label and columns of every test of an analysis of variance, in the order of rms."""
+    return [*_term_rows(spec), *_total_rows(spec)]
 
 
 def _term_rows(spec: DesignSpec) -> Iterable[Row]:

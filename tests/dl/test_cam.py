@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from dl.cam import GradCam, cam_overlap, unit_map
+from dl.cam import GradCam, unit_map
 from dl.registry import build
 from tests.dl import worlds  # noqa: F401 - registers the tiny network
 from usstats.errors import ArgumentError, PairingError
@@ -100,35 +100,5 @@ def test_misuse_is_refused(network):
         cam(X, toward="benign")
 
 
-def test_overlap_of_a_known_map_with_a_known_mask():
-    cam = np.zeros((10, 10))
-    cam[2:4, 2:4], cam[8, 8] = 1.0, 2.0
-    mask = np.zeros((10, 10), dtype=bool)
-    mask[:4, :4] = True
-    found = cam_overlap(cam, mask)
-    assert found.energy_in_mask == pytest.approx(4 / 6)
-    assert not found.pointing_hit
-    assert found.chance == pytest.approx(0.16)
-    cam[3, 3] = 5
-    assert cam_overlap(cam, mask).pointing_hit
-    visible = np.zeros((10, 10), dtype=bool)
-    visible[:4] = True
-    assert cam_overlap(cam, mask, visible=visible).chance == pytest.approx(0.4)
-
-
-def test_a_flat_map_scores_what_chance_scores():
-    mask = np.random.default_rng(1).random((20, 30)) < 0.3
-    found = cam_overlap(np.ones((20, 30)), mask)
-    assert found.energy_in_mask == pytest.approx(found.chance)
-
-
-def test_a_map_of_zeros_has_no_energy_and_hits_nothing():
-    found = cam_overlap(np.zeros((4, 4)), np.ones((4, 4)))
-    assert np.isnan(found.energy_in_mask)
-    assert not found.pointing_hit
+def test_a_map_of_zeros_stays_zero():
     assert not unit_map(torch.zeros(4, 4)).any()
-
-
-def test_sizes_that_differ_are_refused():
-    with pytest.raises(PairingError, match=r"map is \(4, 4\), the mask \(4, 5\)"):
-        cam_overlap(np.zeros((4, 4)), np.zeros((4, 5)))

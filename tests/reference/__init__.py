@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
+
+from tests.reference.recording import Comparison, largest_difference, record
 
 HERE = Path(__file__).parent
+CASES = HERE / "cases"
 SHARED = Path(os.environ.get("USSTATS_SHARED", HERE.parents[1].parent / "shared"))
 DEFAULT_ATOL = 1e-9
 
@@ -44,6 +48,10 @@ class ReferenceCase:
     """One JSON file of expected numbers."""
 
     content: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        return self.content["id"]
 
     @property
     def inputs(self) -> Mapping[str, Any]:
@@ -71,20 +79,47 @@ class ReferenceCase:
         )
 
     def check(self, got: Any, path: str) -> None:
-        """Assert |got - expected| <= atol + rtol |expected| for the value at `path`."""
+        """Assert |got - expected| <= atol + rtol |expected| for all numbers at `path`.
+
+        Where names lie below `path`, `got` is a mapping (or series) with exactly those names.
+        """
+        expected = _descend(self.expected, path)
+        if isinstance(expected, Mapping):
+            assert set(got.keys()) == set(expected), f"{self.id}: names at {path!r}"
+            for name in expected:
+                self.check(got[name], f"{path}.{name}" if path else name)
+            return
+        self._check_numbers(
+            np.asarray(got, dtype=float), np.asarray(_numbers(expected), dtype=float), path
+        )
+
+    def _check_numbers(self, got: NDArray[Any], expected: NDArray[Any], path: str) -> None:
+        """One expected number may be written as a list; beyond that nothing is broadcast."""
+        where = f"{self.id}: {path}"
+        if got.squeeze().shape != expected.squeeze().shape:
+            pytest.fail(f"{where}: shape {got.shape}, expected {expected.shape}")
         rtol, atol = self.tolerance(path)
-        np.testing.assert_allclose(
-            np.asarray(got, dtype=float),
-            np.asarray(self.value(path), dtype=float),
-            rtol=rtol,
-            atol=atol,
-            equal_nan=True,
-            err_msg=f"{self.content['id']}: {path}",
+        got, expected = got.ravel(), expected.ravel()
+        np.testing.assert_allclose(got, expected, rtol=rtol, atol=atol, err_msg=where)
+        record(
+            Comparison(
+                case=self.id,
+                path=path,
+                n=expected.size,
+                difference=largest_difference(got, expected, rtol, atol),
+                rtol=rtol,
+            )
         )
 
 
 def load_case(case_id: str) -> ReferenceCase:
-    return ReferenceCase(json.loads((HERE / "cases" / f"{case_id}.json").read_text("utf-8")))
+    return ReferenceCase(json.loads((CASES / f"{case_id}.json").read_text("utf-8")))
+
+
+def leaves(case: ReferenceCase) -> dict[str, int]:
+    """How many numbers the case expects at each path; paths that hold only words are left out."""
+    counted = {path: _count(node) for path, node in _walk(case.expected, "")}
+    return {path: n for path, n in counted.items() if n}
 
 
 def matrix_frame(matrix: Mapping[str, Any]) -> pd.DataFrame:
@@ -102,6 +137,21 @@ def _descend(node: Any, path: str) -> Any:
         raise KeyError(msg)
     key = max(keys, key=len)
     return _descend(node[key], path[len(key) + 1 :])
+
+
+def _walk(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if not isinstance(node, Mapping):
+        yield path, node
+        return
+    for key, inner in node.items():
+        yield from _walk(inner, f"{path}.{key}" if path else key)
+
+
+def _count(node: Any) -> int:
+    """Numbers, infinities and nulls in a value or nested list."""
+    if isinstance(node, list):
+        return sum(map(_count, node))
+    return int(not isinstance(node, str) or node in ("Inf", "-Inf"))
 
 
 def _numbers(node: Any) -> Any:

@@ -85,11 +85,30 @@ WRONG_OUTCOMES = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "y", "text"), WRONG_OUTCOMES)
-@pytest.mark.parametrize("name", [*OUTCOME, *ANY_CLASS, *FITTED])
+#: Where codes 1 and 2 have a meaning of their own.
+COMPETING = {
+    ("decision_curve_survival", "one and two"),
+    ("decision_curve_survival", "three classes"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "y", "text"),
+    [
+        (name, *wrong)
+        for name in (*OUTCOME, *ANY_CLASS, *FITTED)
+        for wrong in WRONG_OUTCOMES
+        if (name, wrong[0]) not in COMPETING
+    ],
+)
 def test_wrong_labels_are_refused_everywhere(name, kind, y, text):
     with pytest.raises(OutcomeError, match=text):
         (OUTCOME | ANY_CLASS | FITTED)[name](y)
+
+
+def test_events_of_one_and_two_ask_which_is_censored():
+    with pytest.raises(OutcomeError, match="holds 1 and 2 but no 0"):
+        ANY_CLASS["decision_curve_survival"](Y + 1)
 
 
 @pytest.mark.parametrize("name", [*OUTCOME, *ANY_CLASS])
@@ -397,7 +416,7 @@ def test_the_threshold_one_is_left_out_and_said_so():
         (
             lambda: usstats.decision_curve(Y, {"m": P}, thresholds=[0.2], prevalence=1),
             ArgumentError,
-            r"`prevalence` must lie inside \(0, 1\); got 1",
+            r"`prevalence` must be a number inside \(0, 1\); got 1",
         ),
         (
             lambda: usstats.decision_curve(Y, {"m": P}, thresholds=[0.2], harm={"q": 0.1}),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import statsmodels.api as sm
 from scipy import special, stats
+from scipy.interpolate import CubicHermiteSpline
 
 from tests.reference import load_case
+from usstats._flexible import distances
 from usstats.calibration import assess_calibration, hosmer_lemeshow, spiegelhalter
 from usstats.errors import (
     ArgumentError,
@@ -19,6 +22,7 @@ from usstats.errors import (
     SmallSampleWarning,
     UsstatsWarning,
 )
+from usstats.smoothing import fit_spline
 
 FLEXIBLE = ["ici", "e50", "e90", "emax"]
 
@@ -91,13 +95,45 @@ def test_loess_distances_match_r():
     case.check(on_default_grid[np.round(grid, 2)], "loess_direct.curve")
 
 
-def test_loess_distances_are_near_r_interpolated_default():
+def test_loess_through_the_vertices_of_a_tree_is_r_default():
+    """R's default reads loess off cubics between a few exact local fits."""
     case = load_case("calib_smooth_appx")
     data = case.table()
-    rows = measures(assess_calibration(data["appendicitis"], data["p"], min_events=0))
-    for name in FLEXIBLE:
-        expected = case.value(f"loess_interpolate.{name}")
-        assert rows.loc[name, "estimate"] == pytest.approx(expected, rel=0.04)
+    y, p = data["appendicitis"].to_numpy(dtype=float), data["p"].to_numpy()
+    vertices = tree_vertices(p, most=int(p.size * 0.75 * 0.2))
+    value, slope = np.array([local_quadratic(p, y, at) for at in vertices]).T
+    curve = assess_calibration(y, p, min_events=0).curve(vertices[1:-1])
+    np.testing.assert_allclose(value[1:-1], curve["observed"], rtol=1e-8)
+    blended = CubicHermiteSpline(vertices, value, slope)
+    case.check(blended(case.value("loess_interpolate.grid")), "loess_interpolate.curve")
+    for name, got in zip(FLEXIBLE, distances(p, blended(p)), strict=True):
+        case.check(got, f"loess_interpolate.{name}")
+
+
+def local_quadratic(x, y, at):
+    """Value and slope of the tricube-weighted parabola at one point, by least squares."""
+    gap = np.abs(x - at)
+    reach = np.sort(gap)[int(x.size * 0.75) - 1]
+    root = np.clip(1 - (gap / reach) ** 3, 0, None) ** 1.5
+    powers = np.vander(x - at, 3, increasing=True)
+    return np.linalg.lstsq(powers * root[:, None], y * root, rcond=None)[0][:2]
+
+
+def tree_vertices(x, most):
+    """Cell borders: halved at the median until a cell holds no more than `most` points."""
+    x = np.sort(x)
+    margin = 0.005 * np.ptp(x)
+    borders = [x[0] - margin, x[-1] + margin]
+
+    def halve(first, last):
+        if last - first + 1 > most:
+            middle = (first + last) // 2
+            borders.append((x[middle] + x[middle + 1]) / 2)
+            halve(first, middle)
+            halve(middle + 1, last)
+
+    halve(0, x.size - 1)
+    return np.sort(borders)
 
 
 @pytest.mark.parametrize("n_knots", [3, 4, 5])
@@ -109,6 +145,9 @@ def test_spline_distances_match_r(n_knots):
     )
     for name in FLEXIBLE:
         case.check(measures(result).loc[name, "estimate"], f"rcs{n_knots}_logit.{name}")
+    fitted = fit_spline(data["p"], data["appendicitis"], n_knots=n_knots)
+    case.check(fitted.knots, f"rcs{n_knots}_logit.knots")
+    case.check(fitted.params, f"rcs{n_knots}_logit.coef")
 
 
 @pytest.mark.parametrize("g", [5, 10])
@@ -125,6 +164,14 @@ def test_hosmer_lemeshow_matches_resource_selection(g):
     case.check(groups["observed"], f"g{g}.observed1")
     case.check(groups["expected"], f"g{g}.expected1")
     case.check(groups["n"], f"g{g}.n")
+    case.check(len(groups), f"g{g}.groups")
+    assert r_labels(groups) == case.expected[f"g{g}"]["bins"]
+
+
+def r_labels(groups):
+    """The names R's `cut` gives: three significant digits, the first interval closed."""
+    edges = [f"{edge:.3g}" for edge in [groups["risk_low"].iloc[0], *groups["risk_high"]]]
+    return [f"{'(' if i else '['}{a},{b}]" for i, (a, b) in enumerate(pairwise(edges))]
 
 
 def test_tests_of_fit_match_r_on_a_models_own_data():
@@ -132,7 +179,17 @@ def test_tests_of_fit_match_r_on_a_models_own_data():
     data = case.table()
     design = sm.add_constant(data[case.inputs["predictors"]])
     p = sm.GLM(data["appendicitis"], design, sm.families.Binomial()).fit().predict()
-    case.check(hosmer_lemeshow(data["appendicitis"], p, internal=True).statistic, "hl.g10.chi2")
+    test = hosmer_lemeshow(data["appendicitis"], p, internal=True)
+    case.check(test.statistic, "hl.g10.chi2")
+    case.check(test.df, "hl.g10.df_internal")
+    case.check(test.p_value, "hl.g10.p_internal")
+    case.check(hosmer_lemeshow(data["appendicitis"], p, internal=False).p_value, "hl.g10.p_df_g")
+    groups = test.groups()
+    case.check(len(groups), "hl.g10.groups")
+    case.check(groups["observed"], "hl.g10.observed1")
+    case.check(groups["expected"], "hl.g10.expected1")
+    case.check(groups["n"], "hl.g10.n")
+    assert r_labels(groups) == case.expected["hl"]["g10"]["bins"]
     case.check(spiegelhalter(data["appendicitis"], p)["statistic"].iloc[0], "spiegelhalter_z")
 
 

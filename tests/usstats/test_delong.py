@@ -10,10 +10,19 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
 from tests.reference import load_case, read_reference_table
+from usstats._intervals import two_sided_p
 from usstats._multiplicity import adjust_p
 from usstats._placements import auc_covariance, place
 from usstats.delong import compare_auc, compare_auc_independent
-from usstats.errors import ArgumentError, PairingError, RiskError, SmallSampleWarning
+from usstats.errors import (
+    ArgumentError,
+    OutcomeError,
+    PairingError,
+    RiskError,
+    SmallSampleWarning,
+)
+from usstats.resample import bootstrap
+from usstats.roc import auc
 
 
 def asah():
@@ -90,6 +99,22 @@ def test_paired_test_equals_proc(pair):
     case.check(auc_covariance(placed, y == 1)[0, 1], f"{pair}.cov")
 
 
+def test_the_statistic_serves_a_one_sided_test():
+    # roc.test(..., alternative = "less"): the lower tail of the same z
+    case, path = load_case("roc_asah_tests"), "one_sided_s100b_less_wfns"
+    y, table = asah()
+    row = compare_auc(y, {name: table[name] for name in ("s100b", "wfns")}).frame().iloc[0]
+    case.check(stats.norm.cdf(row["statistic"]), f"{path}.p")
+    for column, key in {
+        "auc_1": "auc1",
+        "auc_2": "auc2",
+        "estimate": "difference",
+        "statistic": "statistic",
+    }.items():
+        case.check(row[column], f"{path}.{key}")
+    case.check([row["conf_low"], row["conf_high"]], f"{path}.ci95_difference")
+
+
 def test_independent_groups_equal_proc():
     case = load_case("roc_asah_tests")
     y, table = asah()
@@ -99,6 +124,8 @@ def test_independent_groups_equal_proc():
     for column, path in [("estimate", "difference"), ("statistic", "statistic"), ("df", "df")]:
         case.check(row[column], f"unpaired_male_female.{path}")
     case.check(row["p_value"], "unpaired_male_female.p")
+    case.check(row["auc_1"], "unpaired_male_female.auc1")
+    case.check(row["auc_2"], "unpaired_male_female.auc2")
     swapped = compare_auc_independent(y[~male], s[~male], y[male], s[male]).frame().iloc[0]
     assert_allclose(
         [swapped["statistic"], swapped["conf_low"]], [-row["statistic"], -row["conf_high"]]
@@ -129,6 +156,9 @@ def test_clustered_comparison_equals_obuchowski():
     case.check(covariance[1, 1], "var2")
     case.check(covariance[0, 1], "cov")
     case.check(compare_auc(y, risks).frame()["p_value"][0], "ignoring_clusters.p")
+    ignoring = auc_covariance(placed, y == 1)
+    for (i, j), path in {(0, 0): "var1", (1, 1): "var2", (0, 1): "cov"}.items():
+        case.check(ignoring[i, j], f"ignoring_clusters.{path}")
     assert "275 clusters" in repr(comparison)
 
 
@@ -199,6 +229,12 @@ def test_a_tiny_p_value_is_not_zero():
     row = compare_auc(y, risks).frame().iloc[0]
     assert row["statistic"] > 9
     assert 0 < row["p_value"] < 1e-16
+    many = np.repeat(np.arange(400), 20)
+    extreme = compare_auc(y[many], {name: s[many] for name, s in risks.items()}).frame().iloc[0]
+    assert extreme["statistic"] > 40
+    assert 0 < extreme["p_value"] < 1e-300
+    assert two_sided_p(40.0) > 0
+    assert two_sided_p(37.0) == pytest.approx(2 * stats.norm.sf(37.0))
 
 
 def test_global_test_of_two_different_curves_is_z_squared():
@@ -224,6 +260,46 @@ def test_global_test_equals_the_quadratic_form():
     assert "chi2(2)" in comparison.summary()
 
 
+def test_global_test_survives_curves_that_hardly_differ():
+    y, table = asah()
+    s = table["s100b"].to_numpy(float)
+    order = np.argsort(s)
+    swapped = s.copy()
+    cut = next(i for i in order[60:] if y[i] != y[order[np.searchsorted(s[order], s[i]) - 1]])
+    below = order[np.searchsorted(s[order], s[cut]) - 1]
+    swapped[[cut, below]] = s[[below, cut]]
+    pair = compare_auc(y, {"a": s, "b": swapped}).frame().iloc[0]
+    assert 0 < abs(pair["estimate"]) < 0.002
+    assert_allclose(pair["p_value"], stats.norm.sf(abs(pair["statistic"])) * 2)
+    three = compare_auc(y, {"a": s, "b": swapped, "w": table["wfns"]}).global_test
+    assert three.df == 2
+    copies = compare_auc(y, {"a": s, "b": s, "c": np.exp(s)}).global_test
+    assert (copies.statistic, copies.df, copies.p_value) == (0.0, 0, 1.0)
+
+
+def test_perfect_curves_with_other_rankings_keep_limits_of_doubt():
+    y = np.repeat([0, 1], 10)
+    one, other = np.arange(20.0), np.r_[np.arange(10)[::-1], 10 + np.arange(10)[::-1]]
+    comparison = compare_auc(y, {"a": one, "b": other, "c": np.exp(one)}, margin=0.05)
+    row, same = comparison.frame().iloc[0], comparison.frame().iloc[1]
+    assert (row["estimate"], row["p_value"], row["note"][:15]) == (0.0, 1.0, "both AUCs are 1")
+    low = auc(y, one).conf_low
+    assert_allclose([row["conf_low"], row["conf_high"]], [low - 1, 1 - low])
+    assert np.isnan(row["p_noninferior"])
+    assert not row["noninferior"]
+    assert (same["note"], same["conf_low"], same["noninferior"]) == ("identical", 0.0, True)
+    assert "non-inferiority of a (margin 0.05) not shown: lower limit -0" in comparison.summary()
+
+
+def test_nested_perfect_curve_against_a_good_one():
+    y = np.repeat([0, 1], 30)
+    good = np.r_[np.arange(30), 25 + np.arange(30)] + 0.5 * y
+    row = compare_auc(y, {"perfect": y, "good": good}).frame().iloc[0]
+    plain = auc(y, good)
+    assert_allclose([row["estimate"], row["std_error"]], [1 - plain.estimate, plain.std_error])
+    assert 0 < row["p_value"] < 1
+
+
 def test_columns_and_holm():
     y, table = asah()
     frame = compare_auc(y, {name: table[name] for name in ("s100b", "ndka", "wfns")}).frame()
@@ -246,11 +322,104 @@ def test_columns_and_holm():
     assert_array_equal(adjust_p([0.01, 0.6], "none"), [0.01, 0.6])
 
 
-def test_adjustment_equals_r():
+@pytest.mark.parametrize(
+    "method", ["holm", "bonferroni", "hochberg", "hommel", "BH", "BY", "bh", "fdr", "none"]
+)
+def test_every_adjustment_is_r_s(method):
     case = load_case("p_adjust")
-    p = case.inputs["p"]
-    case.check(adjust_p(p, "holm"), "holm")
-    case.check(adjust_p(p, "bonferroni"), "bonferroni")
+    spelling = {"bh": "BH", "fdr": "BH"}.get(method, method)
+    if method != "none":
+        case.check(adjust_p(case.inputs["p"], method), spelling)
+    y, table = asah()
+    risks = {name: table[name] for name in ("s100b", "ndka", "wfns")}
+    comparison = compare_auc(y, risks, adjust=method)
+    frame = comparison.frame()
+    assert_allclose(frame["p_adjusted"], adjust_p(frame["p_value"], spelling))
+    assert comparison.adjust == spelling
+
+
+@pytest.mark.parametrize("ci", ["percentile", "bca"])
+def test_bootstrap_of_a_difference_equals_boot(ci):
+    case = load_case("boot_aucdiff_asah")
+    y, table = asah()
+    draws = read_reference_table("idx_boot_asah_plain.csv").to_numpy() - 1
+    risks = {name: table[name] for name in ("wfns", "s100b")}
+    got = compare_auc(y, risks, ci=ci, resamples=draws, conf_level=0.9)
+    row = got.frame().iloc[0]
+    case.check(row["estimate"], "t0")
+    case.check(row["std_error"], "sd_t")
+    path = {"percentile": "percentile_type7", "bca": "bca_jackknife"}[ci]
+    case.check([row["conf_low"], row["conf_high"]], path)
+    assert_allclose(row["statistic"], row["estimate"] / row["std_error"])
+    assert (row["n_boot"], row["n_failed"], row["method"]) == (400, 0, f"bootstrap {ci}")
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_bootstrap_of_a_difference_equals_the_general_one(clustered):
+    rng = np.random.default_rng(6)
+    y = rng.integers(0, 2, size=60)
+    a, b = y + rng.normal(size=60), (y + rng.normal(size=60)).round(1)
+    cluster = np.arange(60) // 3 if clustered else None
+    options = {"ci": "bca", "n_boot": 300, "seed": 4, "cluster": cluster}
+    fast = compare_auc(y, {"a": a, "b": b}, **options).frame().iloc[0]
+    slow = bootstrap(
+        lambda y, a, b: place(y, a).auc - place(y, b).auc,
+        *(y, a, b),
+        stratify=None if clustered else y,
+        **options,
+    )
+    assert_allclose([fast["conf_low"], fast["conf_high"]], [slow.conf_low, slow.conf_high])
+    assert_allclose(fast["std_error"], slow.std_error)
+    assert fast["seed"] == 4
+
+
+def test_independent_groups_of_patients():
+    images = load_case("auc_cluster_images").table()
+    half = (images["patient"] % 2 == 0).to_numpy()
+    one, two = images[half], images[~half]
+    arrays = [v for t in (one, two) for v in (t["label"], t["model_a"])]
+    labels = {"cluster_1": one["patient"], "cluster_2": two["patient"]}
+    row = compare_auc_independent(*arrays, **labels).frame().iloc[0]
+    parts = [auc(t["label"], t["model_a"], cluster=t["patient"]) for t in (one, two)]
+    errors = np.array([part.std_error for part in parts])
+    assert_allclose(row["estimate"], parts[0].estimate - parts[1].estimate)
+    assert_allclose(row["std_error"], np.hypot(*errors))
+    sizes = np.array([part.n_cluster for part in parts])
+    df = (errors**2).sum() ** 2 / (errors**4 / (sizes - 1)).sum()
+    assert_allclose(row["df"], df)
+    assert_allclose(row["p_value"], 2 * stats.t.sf(abs(row["statistic"]), df))
+    assert row["n_cluster"] == 275
+    single = [np.arange(half.sum()), np.arange((~half).sum())]
+    plain = compare_auc_independent(*arrays).frame().iloc[0]
+    alone = compare_auc_independent(*arrays, cluster_1=single[0], cluster_2=single[1])
+    assert_allclose(alone.frame()["std_error"], plain["std_error"])
+    with pytest.raises(ArgumentError, match="Give `cluster_1` and `cluster_2`, or neither"):
+        compare_auc_independent(*arrays, cluster_2=single[1])
+
+
+def test_two_perfect_groups_have_limits_but_no_test():
+    y = np.repeat([0, 1], 10)
+    with pytest.warns(SmallSampleWarning, match="the limits combine"):
+        row = compare_auc_independent(y, y, y, y).frame().iloc[0]
+    low = auc(y, y).conf_low
+    assert_allclose([row["conf_low"], row["conf_high"]], [low - 1, 1 - low])
+    assert np.isnan(row["p_value"])
+
+
+def test_millions_of_cases_are_placed_like_few():
+    rng = np.random.default_rng(9)
+    y = rng.integers(0, 2, size=70_000)
+    a, b = rng.normal(y, 1.0), rng.normal(y, 1.0).round(3)
+    comparison = compare_auc(y, {"a": a, "b": b}).frame().iloc[0]
+    for s, column in ((a, "auc_1"), (b, "auc_2")):
+        ranks = stats.rankdata(s)
+        m = int(y.sum())
+        wins = ranks[y == 1].sum() - m * (m + 1) / 2
+        assert_allclose(comparison[column], wins / (m * (len(y) - m)), rtol=1e-14)
+    values = np.stack([place(y, s).values for s in (a, b)], axis=1)
+    covariance = auc_covariance(values, y == 1)
+    variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
+    assert_allclose(comparison["std_error"], np.sqrt(variance), rtol=1e-9)
 
 
 def test_noninferiority_by_margin():
@@ -260,8 +429,15 @@ def test_noninferiority_by_margin():
     z = (row["estimate"] + 0.05) / row["std_error"]
     assert_allclose(row["p_noninferior"], stats.norm.sf(z))
     assert row["noninferior"] == (row["conf_low"] > -0.05) == (row["p_noninferior"] < 0.025)
-    with pytest.raises(ArgumentError, match="`margin` must lie inside"):
-        compare_auc(y, risks, margin=5)
+    text = compare_auc(y, risks, margin=0.05).summary()
+    assert "non-inferiority of w (margin 0.05) shown: lower limit 0.010" in text
+    turned = compare_auc(y, risks, contrasts=[("s", "w")], margin=0.05)
+    assert not turned.frame()["noninferior"][0]
+    assert turned.frame()["p_noninferior"][0] > 0.5
+    assert "(margin 0.05) not shown: lower limit -0.174" in turned.summary()
+    for margin in (5, "a lot", -0.05, True, np.nan):
+        with pytest.raises(ArgumentError, match="`margin` must be a number inside"):
+            compare_auc(y, risks, margin=margin)
 
 
 def test_difference_without_variance_is_nan_with_a_warning():
@@ -286,13 +462,20 @@ class Fit:
         (
             {"risks": {"a": [1, 2, 3, 4]}},
             ArgumentError,
-            "two or more scores to compare; it holds 1",
+            "`risks` must hold two or more to compare; it holds 1",
         ),
         ({"risks": {"a": [1, 2, 3, 4], "b": [1, 2, 3]}}, PairingError, "`b` has 3"),
         ({"risks": {"a": [1, 2, 3, 4], "b": [1, np.nan, 3, 4]}}, RiskError, "`b` must be finite"),
-        ({"contrasts": [("a", "c")]}, ArgumentError, "pairs of 'a', 'b'; got .'a', 'c'."),
+        ({"contrasts": [("a", "c")]}, ArgumentError, "of 'a', 'b'; got .'a', 'c'."),
         ({"contrasts": []}, ArgumentError, "`contrasts` is empty"),
-        ({"adjust": "fdr"}, ArgumentError, "`adjust` must be one of 'holm'"),
+        ({"contrasts": ("a", "b")}, ArgumentError, r"pairs \[\(name, name\), ...\] .* got 'a'"),
+        ({"contrasts": "ab"}, ArgumentError, "must be a list of pairs"),
+        ({"contrasts": 3}, ArgumentError, "must be a list of pairs"),
+        ({"contrasts": [("a", "b"), ("b", "a")]}, ArgumentError, "names a pair twice"),
+        ({"ci": "wald"}, ArgumentError, "`ci` must be one of 'delong', 'percentile', 'bca'"),
+        ({"ci": "bca"}, ArgumentError, "`seed` must be a whole number"),
+        ({"ci": "bca", "seed": 1, "n_boot": 0}, ArgumentError, "`n_boot` must be a whole number"),
+        ({"adjust": "sidak"}, ArgumentError, "`adjust` must be one of 'holm'"),
         ({"conf_level": 95}, ArgumentError, "`conf_level` must lie inside"),
         ({"cluster": [1, 2, 3, None]}, PairingError, "1 missing labels"),
     ],
@@ -301,3 +484,27 @@ def test_messages(call, error, text):
     call = {"risks": {"a": [1, 2, 3, 4], "b": [1, 3, 2, 4]}} | call
     with pytest.raises(error, match=text):
         compare_auc([0, 0, 1, 1], **call)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "text"),
+    [
+        ({"y_1": [0, 0, 0, 0]}, OutcomeError, "`y_1` holds only non-events"),
+        ({"y_2": ["no", "yes", "no", "yes"]}, OutcomeError, "`y_2` holds labels"),
+        ({"s_2": [1, np.nan, 2, 3]}, RiskError, "`s_2` must be finite; 1 of 4"),
+        ({"s_1": [1, 2]}, PairingError, "`y_1` has 4, `s_1` has 2"),
+        ({"cluster_1": [1, 1, 2, 2]}, ArgumentError, "`cluster_1` and `cluster_2`, or neither"),
+        (
+            {"cluster_1": [1, 1, 2], "cluster_2": [1, 1, 2, 2]},
+            PairingError,
+            "`cluster` has 3",
+        ),
+        ({"conf_level": 0}, ArgumentError, "`conf_level` must lie inside"),
+    ],
+)
+def test_messages_of_independent_groups(change, error, text):
+    arguments = {"y_1": [0, 1, 0, 1], "s_1": [1, 2, 3, 4], "y_2": [0, 1, 0, 1], "s_2": [1, 2, 3, 4]}
+    arguments |= change
+    order = [arguments.pop(name) for name in ("y_1", "s_1", "y_2", "s_2")]
+    with pytest.raises(error, match=text):
+        compare_auc_independent(*order, **arguments)

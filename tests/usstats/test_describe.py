@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from numpy.testing import assert_allclose
 from scipy import stats
 
@@ -67,6 +68,13 @@ def test_numbers_match_tableone(case_id):
 
 
 @pytest.mark.parametrize("case_id", CASES)
+def test_sizes_of_the_groups_match_tableone(case_id):
+    case = load_case(case_id)
+    groups = described(case).groups.set_index("group")
+    case.check(groups.loc[case.expected["groups"], "n_patients"], "n")
+
+
+@pytest.mark.parametrize("case_id", CASES)
 def test_statistics_of_the_tests_match_r(case_id):
     case = load_case(case_id)
     table = described(case).tests().set_index(["variable", "method"])
@@ -74,27 +82,41 @@ def test_statistics_of_the_tests_match_r(case_id):
         welch = table.loc[(name, "Welch t test")]
         case.check(welch["statistic"], f"{name}.welch.t")
         case.check(welch["df"], f"{name}.welch.df")
-        case.check(table.loc[(name, "t test, equal variances"), "statistic"], f"{name}.student.t")
-        case.check(table.loc[(name, "Kruskal-Wallis test"), "statistic"], f"{name}.kruskal.chi2")
+        student = table.loc[(name, "t test, equal variances")]
+        case.check(student["statistic"], f"{name}.student.t")
+        case.check(student["p_value"], f"{name}.student.p")
+        ranks = table.loc[(name, "Kruskal-Wallis test")]
+        case.check(ranks["statistic"], f"{name}.kruskal.chi2")
+        case.check(ranks["p_value"], f"{name}.kruskal.p")
+        case.check(ranks["p_value"], f"{name}.wilcoxon.p_nocc")
 
 
 @pytest.mark.parametrize("case_id", CASES)
 def test_levels_match_tableone(case_id):
     case = load_case(case_id)
     result = described(case, exact=case.inputs["categorical"])
-    plain = described(case)
     for name in case.inputs["categorical"]:
         mine = rows(result, name)
         assert mine["level"].unique().tolist() == case.expected[name]["levels"]
-        counts = mine["count"].to_numpy().reshape(-1, 2)
-        case.check(counts, f"{name}.counts")
+        case.check(mine["count"].to_numpy().reshape(-1, 2), f"{name}.counts")
         case.check(mine["percent"].to_numpy().reshape(-1, 2), f"{name}.percent_of_group")
         case.check(mine["n_missing"].iloc[:2], f"{name}.missing")
         case.check(mine["smd"].iloc[:1], f"{name}.smd")
-        case.check(rows(plain, name)["p_value"].iloc[0], f"{name}.p_tableone_approx")
         case.check(mine["p_value"].iloc[0], f"{name}.p_fisher")
-        if len(counts) == 2:
-            case.check(p_value(plain, name, "chi-square test"), f"{name}.p_chi2")
+
+
+@pytest.mark.parametrize("case_id", CASES)
+def test_tests_of_levels_match_r(case_id):
+    case = load_case(case_id)
+    table = described(case).tests().set_index(["variable", "method"])
+    for name in case.inputs["categorical"]:
+        found = table.loc[name]
+        plain, default = found.loc["chi-square test"], found.iloc[0]
+        case.check(plain["statistic"], f"{name}.chi2")
+        case.check(plain["df"], f"{name}.df")
+        case.check(plain["p_value"], f"{name}.p_chi2")
+        case.check(default["p_value"], f"{name}.p_chi2_yates")
+        case.check(default["p_value"], f"{name}.p_tableone_approx")
 
 
 @pytest.mark.parametrize("method", ["bonferroni", "holm", "hochberg", "hommel", "BH", "BY"])
@@ -244,6 +266,140 @@ def test_a_covariate_that_changes_within_a_patient_is_refused():
     data.loc[4, "side"] = "right"
     with pytest.raises(PairingError, match=r"fsh \(in 1 patients\), side \(in 1 patients\)"):
         describe(data, by="noa", patient_id="patient_id")
+
+
+def images_in_groups(n_patients: int = 40, *, seed: int = 5, shift: float = 0.0) -> pd.DataFrame:
+    """One to five images a patient, whose sizes and echo patterns resemble each other."""
+    rng = np.random.default_rng(seed)
+    n_images = rng.integers(1, 6, n_patients)
+    patient = np.repeat(np.arange(n_patients), n_images)
+    group = np.arange(n_patients) % 2
+    own = rng.normal(size=n_patients) + shift * group
+    size = own[patient] + 0.5 * rng.normal(size=patient.size)
+    pattern = np.where(own + rng.normal(size=n_patients) > 0, "mixed", "hypo")[patient]
+    pattern[rng.random(patient.size) < 0.2] = "cyst"
+    return pd.DataFrame({"id": patient, "noa": group[patient], "size": size, "pattern": pattern})
+
+
+def per_image(data: pd.DataFrame, **options):
+    return describe(data, by="noa", patient_id="id", per_image=["size", "pattern"], **options)
+
+
+def test_columns_of_images_are_counted_over_images_and_tested_by_patient():
+    data = images_in_groups().assign(age=lambda table: 30 + table["id"] % 7)
+    frame = per_image(data).frame()
+    size = frame[frame["variable"] == "size"].set_index("group")
+    assert size["n"].to_dict() == {**data["noa"].astype(str).value_counts(), "overall": len(data)}
+    assert_allclose(size.loc["1", "mean"], data.query("noa == 1")["size"].mean())
+    assert frame.query("variable == 'age' and group == 'overall'")["n"].tolist() == [40]
+    facts = frame.groupby("variable").first()
+    assert facts["unit"].to_dict() == {"age": "patient", "pattern": "image", "size": "image"}
+    assert facts["method"].to_dict() == {
+        "age": "t test, equal variances",
+        "pattern": "Wald test of shares, clustered by patient",
+        "size": "Wald test of means, clustered by patient",
+    }
+    ranked = per_image(data, nonnormal=True).frame().groupby("variable")["method"].first()
+    assert ranked["size"] == "Wald test of ranks, clustered by patient"
+
+
+def test_the_clustered_test_of_a_number_is_that_of_statsmodels():
+    data = images_in_groups(shift=0.8)
+    design = sm.add_constant(data["noa"])
+    fit = sm.GEE(data["size"], design, groups=data["id"]).fit(cov_type="bias_reduced")
+    found = per_image(data).tests().set_index("variable").loc["size"].iloc[0]
+    assert_allclose(found["statistic"], fit.tvalues["noa"] ** 2 * 20 / 19, rtol=1e-6)
+    assert_allclose(found["p_value"], stats.f.sf(found["statistic"], 1, 38), rtol=1e-9)
+
+
+def test_the_clustered_test_of_levels_leaves_out_each_patient():
+    data = images_in_groups()
+    dummies = pd.get_dummies(data["pattern"]).astype(float)[["hypo", "mixed"]]
+
+    def apart(rows: pd.Series) -> np.ndarray:
+        shares = dummies[rows].groupby(data["noa"]).mean().to_numpy()
+        return shares[1] - shares[0]
+
+    everybody = apart(data["id"] >= 0)
+    shifts = np.array([apart(data["id"] != i) - everybody for i in range(40)])
+    wald = everybody @ np.linalg.inv(shifts.T @ shifts * 19 / 20) @ everybody
+    found = per_image(data).tests().set_index("variable").loc["pattern"]
+    assert_allclose(found["statistic"], wald / 2 * 37 / 38, rtol=1e-9)
+    assert_allclose(found["p_value"], stats.f.sf(found["statistic"], 2, 37), rtol=1e-9)
+
+
+def test_one_image_a_patient_gives_welchs_statistic():
+    data = images_in_groups(shift=0.5).drop_duplicates("id")
+    found = per_image(data).tests().set_index("variable").loc["size"].iloc[0]
+    one, two = (data.loc[data["noa"] == group, "size"] for group in (0, 1))
+    welch = stats.ttest_ind(one, two, equal_var=False)
+    assert_allclose(found["statistic"], welch.statistic**2, rtol=1e-9)
+
+
+def test_copies_of_images_change_no_clustered_test():
+    data = images_in_groups()
+    twice = pd.concat([data, data], ignore_index=True)
+    for option in ({}, {"nonnormal": True}):
+        once, doubled = (per_image(table, **option).tests()["p_value"] for table in (data, twice))
+        assert_allclose(doubled, once, rtol=1e-9)
+    rows = describe(data, by="noa", variables=["size"]).tests()["p_value"]
+    copied = describe(twice, by="noa", variables=["size"]).tests()["p_value"]
+    assert (copied < rows).all()
+
+
+def test_order_of_images_and_names_of_patients_do_not_matter():
+    data = images_in_groups()
+    mixed = data.sample(frac=1, random_state=1).assign(
+        id=lambda table: "P" + table["id"].astype(str)
+    )
+    assert_allclose(per_image(mixed).tests()["p_value"], per_image(data).tests()["p_value"])
+
+
+def test_missing_images_are_left_out_of_the_clustered_test():
+    data = images_in_groups()
+    holes = data.assign(size=data["size"].where(data.index % 3 > 0))
+    found, complete = per_image(holes), per_image(holes.dropna())
+    assert_allclose(
+        found.tests().set_index("variable").loc["size", "p_value"],
+        complete.tests().set_index("variable").loc["size", "p_value"],
+        rtol=1e-9,
+    )
+    overall = found.frame().query("variable == 'size' and group == 'overall'")
+    assert overall["n_missing"].tolist() == [holes["size"].isna().sum()]
+
+
+def test_a_clustered_test_of_one_patient_or_a_constant_is_nan():
+    data = images_in_groups()
+    assert per_image(data[data["id"] < 2]).tests()["p_value"].isna().all()
+    assert per_image(data.assign(size=2.5, pattern="hypo")).tests()["p_value"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"patient_id": None}, "`per_image` needs `patient_id`"),
+        ({"exact": ["pattern"]}, "`exact` names pattern, which `per_image` names too"),
+        ({"variables": ["pattern"]}, "`per_image` names size, which `variables` does not hold"),
+    ],
+)
+def test_what_per_image_cannot_mean(options, text):
+    given = {"patient_id": "id", "per_image": ["size", "pattern"], **options}
+    with pytest.raises(ArgumentError, match=text):
+        describe(images_in_groups(), by="noa", **given)
+
+
+@pytest.mark.slow
+def test_clustered_tests_keep_their_level_where_tests_of_images_do_not():
+    clustered, plain = [], []
+    for seed in range(500):
+        data = images_in_groups(120, seed=seed)
+        clustered.append(per_image(data).tests()["p_value"].to_numpy() < 0.05)
+        tests = describe(data, by="noa", variables=["size", "pattern"]).tests()
+        chosen = tests["method"].isin(["t test, equal variances", "chi-square test"])
+        plain.append(tests.loc[chosen, "p_value"].to_numpy() < 0.05)
+    rejected, naive = np.mean(clustered, axis=0), np.mean(plain, axis=0)
+    assert ((rejected > 0.03) & (rejected < 0.07)).all(), rejected
+    assert (naive > 0.12).all(), naive
 
 
 def test_bools_and_zero_one_columns_are_levels():

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy import special
 
 from usstats.errors import FitError
-from usstats.newton import newton_logistic, newton_logistic_batch
+from usstats.newton import newton_logistic
+from usstats.newton_batch import newton_logistic_batch
 
 Float = NDArray[np.float64]
 

@@ -397,7 +397,7 @@ def test_measures_undefined_in_tiny_folds_are_withheld():
     ("options", "error", "text"),
     [
         ({"seed": None}, ArgumentError, "`seed` must be"),
-        ({"method": "jackknife"}, ArgumentError, "'bootstrap', 'crossvalidation', '.632'"),
+        ({"method": "jackknife"}, ArgumentError, r"'bootstrap', 'harrell', '.632\+', '.632'"),
         ({"n_boot": 0}, ArgumentError, "`n_boot` must be"),
         ({"n_boot": 15, "method": "crossvalidation"}, ArgumentError, "multiple of 10"),
         ({"cluster": [1, 2]}, PairingError, "same cases"),

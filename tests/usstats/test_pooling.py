@@ -44,22 +44,46 @@ def nhanes_fits(case) -> list[LogisticFit]:
     return [fit_logistic("h ~ bmi + chl", c.assign(h=(c["hyp"] == "yes") * 1)) for c in copies]
 
 
+def by_r_names(column: pd.Series) -> pd.Series:
+    return column.rename({"Intercept": "(Intercept)"})
+
+
 @pytest.mark.parametrize("key", COLUMNS)
 def test_logistic_pool_equals_mice(case, key):
     table = pool(nhanes_fits(case)).frame().set_index("term")
-    for term, expected in case.value(f"logistic.{key}").items():
-        row = table.loc["Intercept" if term == "(Intercept)" else term]
-        assert row[COLUMNS[key]] == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    case.check(by_r_names(table[COLUMNS[key]]), f"logistic.{key}")
+
+
+def test_total_variance_and_complete_data_df_equal_mice(case):
+    pooled = pool(nhanes_fits(case))
+    case.check(pooled.m, "logistic.m")
+    total = pd.Series(np.diag(pooled.covariance), pooled.params.index)
+    case.check(by_r_names(total), "logistic.t")
+    dfcom = pd.Series(float(pooled.estimates.dfcom), pooled.params.index)
+    case.check(by_r_names(dfcom), "logistic.dfcom")
+
+
+def test_every_completed_fit_equals_glm(case):
+    fits = nhanes_fits(case)
+    case.check([fit.params for fit in fits], "logistic_fits.coef")
+    case.check([np.sqrt(np.diag(fit.covariance)) for fit in fits], "logistic_fits.se")
+
+
+@pytest.fixture(scope="module")
+def linear(case):
+    """Our pool of the linear models that R fitted."""
+    fits = case.expected["linear_fits"]
+    return pool_estimates(fits["coef"], np.square(fits["se"]), dfcom=20, names=fits["names"])
 
 
 @pytest.mark.parametrize("key", COLUMNS)
-def test_linear_pool_equals_mice(case, key):
-    fits = case.expected["linear_fits"]
-    pooled = pool_estimates(
-        fits["coef"], np.square(fits["se"]), dfcom=20, names=fits["names"]
-    ).frame()
-    expected = [case.value(f"linear.{key}")[name] for name in fits["names"]]
-    np.testing.assert_allclose(pooled[COLUMNS[key]], expected, rtol=1e-6, atol=1e-9)
+def test_linear_pool_equals_mice(case, linear, key):
+    case.check(linear.frame().set_index("term")[COLUMNS[key]], f"linear.{key}")
+
+
+def test_linear_total_variance_equals_mice(case, linear):
+    total = linear.frame().set_index("term")["std_error"] ** 2
+    case.check(total, "linear.t")
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,16 @@ from scipy import optimize, stats
 from statsmodels.stats import contingency_tables
 
 from tests.reference import load_case
-from usstats.errors import ArgumentError, PairingError, SmallSampleWarning
-from usstats.proportions import clopper_pearson, mcnemar, mcnemar_clustered, tango, wald, wilson
+from usstats.errors import ArgumentError, OutcomeError, PairingError, SmallSampleWarning
+from usstats.proportions import (
+    clopper_pearson,
+    cochran_q,
+    mcnemar,
+    mcnemar_clustered,
+    tango,
+    wald,
+    wilson,
+)
 
 COUNTS = [(45, 50), (8, 120), (0, 20), (30, 30), (1, 7)]
 
@@ -151,15 +159,20 @@ def per_patient():
     grouped = [
         values.groupby(images["patient"]).sum() for values in (first & ~second, ~first & second)
     ]
-    return (*grouped, images.groupby("patient").size())
+    both = (first & second).groupby(images["patient"]).sum()
+    return (*grouped, images.groupby("patient").size(), both)
 
 
-@pytest.mark.parametrize("method", ["yang", "obuchowski", "durkalski"])
+METHODS = ["yang", "obuchowski", "durkalski", "eliasziw"]
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_clustered_mcnemar_equals_clust_bin_pair(method):
     case = load_case("cluster_mcnemar_images")
-    b, c, n = per_patient()
+    b, c, n, both = per_patient()
     case.check([b.sum()], "sensitivity_test.discordant_10")
-    statistic, p_value = mcnemar_clustered(b, c, n, method=method)
+    case.check([c.sum()], "sensitivity_test.discordant_01")
+    statistic, p_value = mcnemar_clustered(b, c, n, method=method, n_11=both)
     case.check(statistic, f"sensitivity_test.{method}.chi2")
     case.check(p_value, f"sensitivity_test.{method}.p")
 
@@ -195,11 +208,102 @@ def test_patients_in_balance_have_p_one():
     assert mcnemar_clustered([1, 2], [1, 2], [3, 4]) == (0.0, 1.0)
 
 
-@pytest.mark.parametrize("method", ["yang", "obuchowski", "durkalski"])
+@pytest.mark.parametrize("method", METHODS)
 def test_one_patient_allows_no_clustered_test(method):
     with pytest.warns(SmallSampleWarning, match="one patient"):
-        got = mcnemar_clustered([3], [1], [8], method=method)
+        got = mcnemar_clustered([3], [1], [8], method=method, n_11=[2])
     assert np.isnan(got).all()
+
+
+def intraclass_correlation(counts):
+    """Analysis of variance of four indicators, pair by pair."""
+    pairs = [
+        (patient, kind)
+        for patient, row in enumerate(counts)
+        for kind, count in enumerate(row)
+        for _ in range(int(count))
+    ]
+    patient = np.array([p for p, _ in pairs])
+    indicators = np.eye(4)[[kind for _, kind in pairs]]
+    k, total = len(counts), len(pairs)
+    means = np.array([indicators[patient == p].mean(axis=0) for p in range(k)])
+    between = sum(
+        (patient == p).sum() * ((means[p] - indicators.mean(axis=0)) ** 2).sum() for p in range(k)
+    )
+    within = ((indicators - means[patient]) ** 2).sum()
+    sizes = np.bincount(patient)
+    typical = sizes.mean() - sizes.var(ddof=1) / (k * sizes.mean())
+    mean_between, mean_within = between / k, within / (total - k)
+    return (mean_between - mean_within) / (mean_between + (typical - 1) * mean_within)
+
+
+def test_eliasziw_takes_the_correlation_from_an_analysis_of_variance():
+    rng = np.random.default_rng(12)
+    counts = rng.multinomial(5, [0.3, 0.25, 0.15, 0.3], size=25)
+    both, b, c, _ = counts.T
+    star = intraclass_correlation(counts)
+    discordant = (b + c).sum() / counts.sum()
+    rho = 1 / (1 + discordant * (1 - star) / star)
+    some = (b + c)[b + c > 0]
+    weighted = (some**2).sum() / some.sum()
+    expected = mcnemar(b.sum(), c.sum())[0] / (1 + (weighted - 1) * rho)
+    got = mcnemar_clustered(b, c, counts.sum(axis=1), method="eliasziw", n_11=both)[0]
+    assert_allclose(got, expected, rtol=1e-10)
+
+
+def test_eliasziw_of_one_pair_a_patient_is_mcnemar():
+    b, c = np.r_[np.ones(9), np.zeros(31)], np.r_[np.zeros(9), np.ones(4), np.zeros(27)]
+    got = mcnemar_clustered(b, c, np.ones(40), method="eliasziw", n_11=np.zeros(40))
+    assert_allclose(got, mcnemar(9, 4))
+
+
+def naive_q(table):
+    """Cochran (1950), equation 1."""
+    k = table.shape[1]
+    t, u = table.sum(axis=0), table.sum(axis=1)
+    return k * (k - 1) * ((t - t.mean()) ** 2).sum() / (k * u.sum() - (u**2).sum())
+
+
+@pytest.mark.parametrize("k", [2, 3, 5])
+def test_cochran_equals_statsmodels_and_the_definition(k):
+    table = np.random.default_rng(k).random((60, k)) < np.linspace(0.4, 0.6, k)
+    got = cochran_q(table)
+    theirs = contingency_tables.cochrans_q(table.astype(int))
+    assert_allclose([got.statistic, got.p_value], [theirs.statistic, theirs.pvalue])
+    assert_allclose(got.statistic, naive_q(table.astype(float)))
+    assert got.df == k - 1
+
+
+def test_cochran_of_two_is_mcnemar_with_and_without_patients():
+    case = load_case("cluster_mcnemar_images")
+    images = case.table().query("label == 1")
+    table = images[["pos_a", "pos_b"]].to_numpy()
+    case.check(cochran_q(table).statistic, "sensitivity_test.mcnemar_ignoring_clusters.chi2")
+    clustered = cochran_q(table, cluster=images["patient"])
+    case.check(clustered.statistic, "sensitivity_test.obuchowski.chi2")
+    case.check(clustered.p_value, "sensitivity_test.obuchowski.p")
+    assert "unit: patient (205 clusters)" in repr(clustered)
+
+
+def test_cochran_does_not_care_for_the_order_or_for_a_copy():
+    rng = np.random.default_rng(3)
+    patient = rng.integers(0, 25, size=90)
+    table = (rng.random((90, 3)) < [0.4, 0.5, 0.6]).astype(int)
+    for cluster in (None, patient):
+        here, there = (cochran_q(t, cluster=cluster) for t in (table, table[:, [2, 0, 1]]))
+        assert_allclose(here.statistic, there.statistic)
+    twice = cochran_q(np.c_[table, table[:, :1]], cluster=patient)
+    once = cochran_q(table, cluster=patient)
+    assert (twice.df, once.df) == (2, 2)
+    assert_allclose(twice.statistic, once.statistic)
+
+
+def test_cochran_of_decisions_that_agree_has_p_one():
+    same = np.repeat([[1], [0], [1]], 3, axis=1)
+    assert cochran_q(same).p_value == 1.0
+    assert cochran_q(same, cluster=[1, 1, 2]).p_value == 1.0
+    with pytest.warns(SmallSampleWarning, match="one patient"):
+        assert np.isnan(cochran_q([[1, 0], [0, 0]], cluster=[4, 4]).p_value)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +316,7 @@ def test_one_patient_allows_no_clustered_test(method):
         (lambda: wilson(3, 4, conf_level=95), ArgumentError, "`conf_level` must lie inside"),
         (lambda: clopper_pearson(3, 4, conf_level="95"), ArgumentError, "for example 0.95"),
         (lambda: tango(3, 4, 5), ArgumentError, "got x = 7, n = 5"),
-        (lambda: mcnemar(-1, 4), ArgumentError, "cannot be negative; got -1 and 4"),
+        (lambda: mcnemar(-1, 4), ArgumentError, "whole numbers from 0; got -1 and 4"),
         (lambda: mcnemar(1, 4, method="fisher"), ArgumentError, "`method` must be one of 'chi2'"),
         (
             lambda: mcnemar_clustered([1], [1, 2], [3, 4]),
@@ -222,8 +326,28 @@ def test_one_patient_allows_no_clustered_test(method):
         (
             lambda: mcnemar_clustered([1], [0], [3], method="eliasziw"),
             ArgumentError,
-            "`method` must be one of 'yang', 'obuchowski', 'durkalski'",
+            "'eliasziw' needs `n_11`",
         ),
+        (
+            lambda: mcnemar_clustered([1], [0], [3], method="liang"),
+            ArgumentError,
+            "`method` must be one of 'yang', 'obuchowski', 'durkalski', 'eliasziw'",
+        ),
+        (
+            lambda: mcnemar_clustered([1, 2], [0, 2], [3, 3]),
+            ArgumentError,
+            "no more discordant pairs than pairs",
+        ),
+        (lambda: mcnemar_clustered(["a"], [0], [3]), ArgumentError, "must be numbers"),
+        (lambda: mcnemar(1.5, 4), ArgumentError, "got 1.5 and 4"),
+        (lambda: mcnemar("3", 4), ArgumentError, "got '3' and 4"),
+        (lambda: wilson("3", 4), ArgumentError, "got x = '3', n = 4"),
+        (lambda: wilson(3, np.inf), ArgumentError, "n = inf"),
+        (lambda: cochran_q([1, 0, 1]), ArgumentError, r"it has shape \(3,\)"),
+        (lambda: cochran_q([[1], [0]]), ArgumentError, r"k >= 2 columns; it has shape \(2, 1\)"),
+        (lambda: cochran_q([[1, 2], [0, 1]]), OutcomeError, r"`decisions\[:, 1\]` must be 0/1"),
+        (lambda: cochran_q([[1, np.nan], [0, 1]]), OutcomeError, "1 missing"),
+        (lambda: cochran_q([[1, 0], [0, 1]], cluster=[1]), PairingError, "`cluster` has 1"),
     ],
 )
 def test_messages(call, error, text):

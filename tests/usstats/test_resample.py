@@ -77,6 +77,24 @@ def test_auc_difference_equals_boot(ci, path):
         conf_level=0.90,
     )
     case.check([got.conf_low, got.conf_high], path)
+    case.check(got.estimate, "t0")
+    case.check(got.std_error, "sd_t")
+
+
+def test_replicates_of_a_difference_equal_boot():
+    case = load_case("boot_aucdiff_asah")
+    y, table = asah()
+    arrays = (y, table["wfns"].to_numpy(), table["s100b"].to_numpy())
+
+    def gap(y, a, b):
+        return pairwise_auc(y, a) - pairwise_auc(y, b)
+
+    values = replicate(gap, arrays, Resamples.from_indices(draws("idx_boot_asah_plain.csv")))
+    case.check(values, "t")
+    case.check(values.mean(), "mean_t")
+    left_out = np.array([gap(*(np.delete(a, i) for a in arrays)) for i in range(len(y))])
+    acceleration = jackknife_acceleration(gap(*arrays), left_out, (np.arange(len(y)),))
+    case.check(acceleration, "a_jackknife")
 
 
 def test_acceleration_equals_boot():
@@ -92,7 +110,9 @@ def test_replicates_equal_the_reference_one_by_one():
     case = load_case("boot_auc_asah_stratified")
     y, table = asah()
     resamples = Resamples.from_indices(draws("idx_boot_asah_strat.csv"))
-    case.check(replicate(pairwise_auc, (y, table["s100b"].to_numpy()), resamples), "t")
+    values = replicate(pairwise_auc, (y, table["s100b"].to_numpy()), resamples)
+    case.check(values, "t")
+    case.check(values.mean(), "mean_t")
 
 
 def test_visible_strata_are_the_outcome():
@@ -240,6 +260,11 @@ def test_too_few_resamples_for_an_order_statistic_are_said_so():
         ({"resamples": [[1, 2, 3, 4]]}, ResampleError, "from 0 to 3.*first: 4.*Subtract 1"),
         ({"resamples": [0, 1, 2, 3]}, ResampleError, r"shape \(4,\)"),
         ({"resamples": [[0.5, 1, 2, 3]]}, ResampleError, "whole row numbers"),
+        ({"resamples": [[0, 1, 2, 3], [0]]}, ResampleError, "its rows differ in length"),
+        ({"seed": 1, "stratify": [[0, 1], [1, 0]]}, PairingError, r"`stratify` .* shape \(2, 2\)"),
+        ({"seed": 1, "stratify": "abcd"}, PairingError, "`stratify` must be one-dimensional"),
+        ({"seed": 1, "ci": np.array([0.1, 0.2])}, ArgumentError, "`ci` must be one of"),
+        ({"seed": 10**400}, ArgumentError, "`seed` must be a whole number"),
         (
             {"seed": 1, "cluster": list("aabb"), "stratify": [0, 1, 1, 1]},
             PairingError,
@@ -250,6 +275,19 @@ def test_too_few_resamples_for_an_order_statistic_are_said_so():
 def test_messages(options, error, text):
     with pytest.raises(error, match=text):
         bootstrap(np.mean, np.arange(4.0), **options)
+
+
+@pytest.mark.parametrize(
+    ("statistic", "array", "text"),
+    [
+        ("mean", [1, 2, 3], "`statistic` must be a function of the arrays; got str"),
+        (np.mean, 7, "Array 1 must hold one value or row a case; got int"),
+        (np.mean, [[1, 2], [3]], "Array 1 must hold one value or row a case; got list"),
+    ],
+)
+def test_what_cannot_be_resampled_is_refused(statistic, array, text):
+    with pytest.raises(ArgumentError, match=text):
+        bootstrap(statistic, array, n_boot=20, seed=1)
 
 
 def test_undefined_statistic_is_refused():

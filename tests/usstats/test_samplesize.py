@@ -379,3 +379,11 @@ class TestReaders:
             )
         with pytest.raises(ArgumentError, match="`readers` is empty"):
             sample_size_readers(0.05, variances=PILOT, readers=[])
+
+    def test_plot_draws_one_line_for_each_number_of_cases(self):
+        grid = sample_size_readers(0.05, variances=PILOT, readers=[4, 8], cases=[80, 160])
+        ax = grid.plot()
+        drawn = {line.get_label(): list(line.get_ydata()) for line in ax.lines[1:]}
+        assert drawn == {
+            f"{cases} cases": grid.table()[cases].tolist() for cases in grid.table().columns
+        }

@@ -11,6 +11,7 @@ from scipy import special, stats
 
 from tests.reference import load_case, read_reference_table
 from usstats.errors import ArgumentError, OutcomeError, PairingError, RiskError, SmallSampleWarning
+from usstats.proportions import clopper_pearson, wilson
 from usstats.thresholds import Threshold, choose_threshold, compare_accuracy, diagnostic_accuracy
 
 MEASURES = [
@@ -38,6 +39,17 @@ def images():
 
 def measure(result, name):
     return result.frame().set_index("measure").loc[name]
+
+
+def cells(accuracy):
+    """The two-by-two table behind the measures."""
+    right, wrong = (measure(accuracy, name) for name in ("sensitivity", "specificity"))
+    return {
+        "tp": right["numerator"],
+        "fn": right["denominator"] - right["numerator"],
+        "tn": wrong["numerator"],
+        "fp": wrong["denominator"] - wrong["numerator"],
+    }
 
 
 def counted(y, positive):
@@ -74,9 +86,15 @@ def test_best_threshold_equals_coords(path, marker, options):
     observed = np.unique(table[marker])
     below = observed[observed < chosen.value].max()
     case.check([(below + chosen.value) / 2], f"{path}.threshold")
-    accuracy = diagnostic_accuracy(y, table[marker], threshold=chosen).frame()
+    accuracy = diagnostic_accuracy(y, table[marker], threshold=chosen)
     for name in ("accuracy", "ppv", "npv"):
-        case.check([accuracy.set_index("measure").loc[name, "estimate"]], f"{path}.{name}")
+        case.check([measure(accuracy, name)["estimate"]], f"{path}.{name}")
+    for name, value in cells(accuracy).items():
+        case.check(value, f"{path}.{name}")
+    r = 2.0 if "cost" in options else 1.0
+    missed, alarms = 1 - chosen.sensitivity, 1 - chosen.specificity
+    case.check(chosen.sensitivity + r * chosen.specificity, f"{path}.youden")
+    case.check(missed**2 + r * alarms**2, f"{path}.closest.topleft")
     assert (chosen.n, chosen.n_event) == (113, 41)
 
 
@@ -87,6 +105,9 @@ def test_given_threshold_equals_coords():
     for name in ("sensitivity", "specificity", "accuracy", "ppv", "npv"):
         case.check([measure(accuracy, name)["estimate"]], f"s100b_at_threshold.{name}")
     case.check([measure(accuracy, "youden")["estimate"] + 1], "s100b_at_threshold.youden")
+    for name, value in cells(accuracy).items():
+        case.check(value, f"s100b_at_threshold.{name}")
+    case.check(accuracy.threshold, "s100b_at_threshold.threshold")
 
 
 def test_targets_lie_on_either_side_of_the_interpolated_point():
@@ -182,9 +203,17 @@ def test_a_threshold_is_frozen_and_decides_with_equality():
         ({"specificity": 0}, ArgumentError, "`specificity` must lie in"),
         ({"sensitivity": np.nan}, ArgumentError, "got nan"),
         ({"cost": 2}, ArgumentError, "`cost` needs the `prevalence`"),
-        ({"cost": 0, "prevalence": 0.1}, ArgumentError, "`cost` must be positive"),
-        ({"cost": np.nan, "prevalence": 0.1}, ArgumentError, "`cost` must be positive"),
-        ({"prevalence": 1}, ArgumentError, r"`prevalence` inside \(0, 1\)"),
+        (
+            {"cost": 0, "prevalence": 0.1},
+            ArgumentError,
+            r"`cost` must be a number inside \(0, inf\); got 0",
+        ),
+        (
+            {"cost": np.nan, "prevalence": 0.1},
+            ArgumentError,
+            r"`cost` must be a number inside .*got nan",
+        ),
+        ({"prevalence": 1}, ArgumentError, r"`prevalence` must be a number inside \(0, 1\); got 1"),
         (
             {"p": [0.9, 0.2, 0.3, 0.9], "specificity": 0.9},
             ArgumentError,
@@ -222,6 +251,29 @@ def test_accuracy_equals_epi_tests(ci, path):
     for name, theirs in EPI_R.items():
         row = measure(got, name)
         case.check([row["estimate"], row["conf_low"], row["conf_high"]], f"{path}.{theirs}")
+    for name, value in cells(got).items():
+        case.check(value, f"table.{name}")
+    for name, theirs in (
+        ("sensitivity", "p.tndp"),
+        ("specificity", "p.tpdn"),
+        ("ppv", "p.dntp"),
+        ("npv", "p.dptn"),
+    ):
+        row = measure(got, name)
+        turned = [1 - row[column] for column in ("estimate", "conf_high", "conf_low")]
+        case.check(turned, f"{path}.{theirs}")
+    n = cells(got)
+    interval = {"exact": clopper_pearson, "wilson": wilson}[path]
+    for theirs, x in {
+        "ap": n["tp"] + n["fp"],
+        "tp": n["tp"] + n["fn"],
+        "p.rin": n["tp"] + n["fp"],
+        "p.rout": n["fn"] + n["tn"],
+    }.items():
+        limits = interval(x, got.n)
+        case.check([x / got.n, limits.low, limits.high], f"{path}.{theirs}")
+    row = measure(got, "youden")
+    case.check([1 / row[c] for c in ("estimate", "conf_high", "conf_low")], f"{path}.nndx")
     assert got.frame()["measure"].tolist() == MEASURES
     assert counted(table["torsion"], table["model"]) == case.value("table")
 
@@ -233,6 +285,7 @@ def test_wald_limits_equal_dtcompair(test):
     got = diagnostic_accuracy(table["d"], table[f"y{test}"], threshold=1, ci="wald")
     for name in ("sensitivity", "specificity", "ppv", "npv"):
         row = measure(got, name)
+        case.check(row["estimate"], f"acc{test}.{name}.est")
         case.check(row["std_error"], f"acc{test}.{name}.se")
         case.check([row["conf_low"]], f"acc{test}.{name}.lcl")
         case.check([row["conf_high"]], f"acc{test}.{name}.ucl")
@@ -241,6 +294,7 @@ def test_wald_limits_equal_dtcompair(test):
         case.check(row["estimate"], f"acc{test}.{path}.est")
         case.check(row["std_error"], f"acc{test}.{path}.se.ln")
         case.check([row["conf_low"]], f"acc{test}.{path}.lcl")
+        case.check([row["conf_high"]], f"acc{test}.{path}.ucl")
 
 
 @settings(max_examples=50, deadline=None)
@@ -445,38 +499,113 @@ def paired():
 
 def test_paired_comparison_equals_dtcompair():
     # DTComPair subtracts the other way round
-    case, arrays = paired()
-    got = compare_accuracy(*arrays)
+    case, (y, one, two) = paired()
+    got, turned = compare_accuracy(y, one, two), compare_accuracy(y, two, one, ci="wald")
     for name, path in (("sensitivity", "sens"), ("specificity", "spec")):
-        row = measure(got, name)
-        case.check([row["estimate_1"]], f"diff_wald.{path}.test1")
-        case.check([row["estimate_2"]], f"diff_wald.{path}.test2")
-        case.check([-row["estimate"]], f"diff_wald.{path}.diff")
-        case.check([row["std_error"]], f"diff_wald.{path}.diff.se")
-        case.check([-row["conf_high"]], f"diff_tango.{path}.diff.lcl")
-        case.check([-row["conf_low"]], f"diff_tango.{path}.diff.ucl")
+        row, there = measure(got, name), measure(turned, name)
         case.check(row["statistic"], f"{path}_mcnemar.chi2")
         case.check(row["p_value"], f"{path}_mcnemar.p")
+        for ci, limits in (("tango", got), ("wald", turned)):
+            case.check(row["estimate_1"], f"diff_{ci}.{path}.test1")
+            case.check(row["estimate_2"], f"diff_{ci}.{path}.test2")
+            case.check(-row["estimate"], f"diff_{ci}.{path}.diff")
+            sign = -1 if limits is got else 1
+            ends = sorted([sign * measure(limits, name)[c] for c in ("conf_low", "conf_high")])
+            case.check(ends[0], f"diff_{ci}.{path}.diff.lcl")
+            case.check(ends[1], f"diff_{ci}.{path}.diff.ucl")
+        case.check(there["std_error"], f"diff_wald.{path}.diff.se")
         discordant = sorted([row["n_10"], row["n_01"]])
         assert discordant == sorted(case.value(f"{path}_mcnemar.{n}") for n in ("n10", "n01"))
-    case.check(measure(got, "accuracy")["p_value"], "all_mcnemar_accuracy.p")
+    # n01 of a class: test 1 wrong (negative among events) and test 2 right
+    for name, path in (("sensitivity", "sens_mcnemar"), ("accuracy", "all_mcnemar_accuracy")):
+        row = measure(turned, name)
+        case.check(sorted([row["n_10"], row["n_01"]])[0], f"{path}.n01")
+        case.check(sorted([row["n_10"], row["n_01"]])[1], f"{path}.n10")
+    row = measure(turned, "specificity")
+    case.check(row["n_01"], "spec_mcnemar.n01")
+    case.check(row["n_10"], "spec_mcnemar.n10")
 
 
 @pytest.mark.parametrize(
-    ("method", "path"),
-    [("mcnemar_corrected", "p_corrected"), ("exact", "p_exact"), ("midp", "p_midp")],
+    ("method", "suffix"),
+    [("mcnemar", ""), ("mcnemar_corrected", "_corrected"), ("exact", "_exact"), ("midp", "_midp")],
 )
-def test_other_paired_tests_equal_r(method, path):
+def test_paired_tests_equal_r(method, suffix):
     case, arrays = paired()
     got = compare_accuracy(*arrays, method=method)
-    case.check(measure(got, "sensitivity")["p_value"], f"sens_mcnemar.{path}")
-    case.check(measure(got, "specificity")["p_value"], f"spec_mcnemar.{path}")
-    case.check(measure(got, "accuracy")["p_value"], f"all_mcnemar_accuracy.{path}")
+    for name, path in (
+        ("sensitivity", "sens_mcnemar"),
+        ("specificity", "spec_mcnemar"),
+        ("accuracy", "all_mcnemar_accuracy"),
+    ):
+        row = measure(got, name)
+        case.check(row["p_value"], f"{path}.p{suffix}")
+        assert row["method"] == method
+        if "mcnemar" in method:
+            case.check(row["statistic"], f"{path}.chi2{suffix}")
+
+
+@pytest.mark.parametrize(("predictive", "path"), [("weighted", "wgs"), ("score", "gs")])
+@pytest.mark.parametrize("name", ["ppv", "npv"])
+def test_predictive_values_equal_dtcompair(predictive, path, name):
+    case, (y, one, two) = paired()
+    row = measure(compare_accuracy(y, two, one, predictive=predictive), name)
+    found = {
+        "test1": row["estimate_2"],
+        "test2": row["estimate_1"],
+        "diff": row["estimate"],
+        "test.statistic": row["statistic"],
+        "p.value": row["p_value"],
+    }
+    for key, value in found.items():
+        case.check(value, f"{name}_{path}.{key}")
+
+
+RATIO_CASES = [
+    ("ppv", "rppv", True, ("rppv", "se.log.rppv", "lcl.rppv", "ucl.rppv", "p.value")),
+    ("npv", "rnpv", True, ("rnpv", "se.log.rnpv", "lcl.rnpv", "ucl.rnpv", "p.value")),
+    ("lr_pos", "pdlr_ratio", False, ("ratio", "se.log", "lcl", "ucl", "p.value")),
+    ("lr_neg", "ndlr_ratio", False, ("ratio", "se.log", "lcl", "ucl", "p.value")),
+    (
+        "sensitivity",
+        "rel_sens_spec.sens",
+        True,
+        ("rel.sens", "se.log.rel.sens", "lcl.rel.sens", "ucl.rel.sens", "pval.rel.sens"),
+    ),
+    (
+        "specificity",
+        "rel_sens_spec.spec",
+        True,
+        ("rel.spec", "se.log.rel.spec", "lcl.rel.spec", "ucl.rel.spec", "pval.rel.spec"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "path", "second_over_first", "keys"), RATIO_CASES)
+def test_ratios_equal_dtcompair(name, path, second_over_first, keys):
+    case, (y, one, two) = paired()
+    decisions = (two, one) if second_over_first else (one, two)
+    row = measure(compare_accuracy(y, *decisions, effect="ratio"), name)
+    columns = ("estimate", "std_error", "conf_low", "conf_high", "p_value")
+    for column, key in zip(columns, keys, strict=True):
+        case.check(row[column], f"{path}.{key}")
+    first, second = (
+        ("estimate_2", "estimate_1") if second_over_first else ("estimate_1", "estimate_2")
+    )
+    case.check(row[first], f"{path}.test1")
+    case.check(row[second], f"{path}.test2")
+    if keys[-1] == "p.value":
+        case.check(row["statistic"], f"{path}.test.statistic")
 
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("mcnemar", "yang"), ("obuchowski", "obuchowski"), ("durkalski", "durkalski")],
+    [
+        ("mcnemar", "yang"),
+        ("obuchowski", "obuchowski"),
+        ("durkalski", "durkalski"),
+        ("eliasziw", "eliasziw"),
+    ],
 )
 def test_clustered_comparison_equals_clust_bin_pair(method, path):
     case = load_case("cluster_mcnemar_images")
@@ -488,11 +617,106 @@ def test_clustered_comparison_equals_clust_bin_pair(method, path):
     case.check(row["n_10"], "sensitivity_test.discordant_10")
     case.check(row["n_01"], "sensitivity_test.discordant_01")
     case.check(row["estimate_1"], "sens_a.estimate")
-    plain = compare_accuracy(y, table["pos_a"], table["pos_b"])
-    case.check(
-        measure(plain, "sensitivity")["p_value"], "sensitivity_test.mcnemar_ignoring_clusters.p"
-    )
+    case.check(row["estimate_2"], "sens_b.estimate")
+    plain = measure(compare_accuracy(y, table["pos_a"], table["pos_b"]), "sensitivity")
+    case.check(plain["p_value"], "sensitivity_test.mcnemar_ignoring_clusters.p")
+    case.check(plain["statistic"], "sensitivity_test.mcnemar_ignoring_clusters.chi2")
     assert row["method"] == f"{path}, clustered"
+
+
+def ratios_left_out(y, one, two, cluster):
+    """Jackknife over patients of the differences and log ratios, from counts."""
+
+    def statistics(rows):
+        cells = [counted(y[rows], d[rows]) for d in (one, two)]
+        values = []
+        for name in ("ppv", "npv"):
+            hit, missed = ("tp", "fp") if name == "ppv" else ("tn", "fn")
+            shares = [n[hit] / (n[hit] + n[missed]) for n in cells]
+            values += [shares[0] - shares[1], np.log(shares[0] / shares[1])]
+        for name in ("lr_pos", "lr_neg"):
+            values.append(RATIOS[name](cells[0]) - RATIOS[name](cells[1]))
+        return values
+
+    units = np.unique(cluster)
+    values = np.array([statistics(cluster != c) for c in units])
+    k = len(units)
+    return np.sqrt((k - 1) / k * ((values - values.mean(axis=0)) ** 2).sum(axis=0))
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_linearised_comparisons_agree_with_leaving_out(clustered):
+    y, patient, table = images()
+    one, two = (table[name].to_numpy() for name in ("pos_a", "pos_b"))
+    unit = patient if clustered else np.arange(len(y))
+    slow = ratios_left_out(y, one, two, unit)
+    cluster = patient if clustered else None
+    gaps = compare_accuracy(y, one, two, cluster=cluster)
+    ratios = compare_accuracy(y, one, two, cluster=cluster, effect="ratio")
+    fast = [
+        measure(result, name)["std_error"] for name in ("ppv", "npv") for result in (gaps, ratios)
+    ] + [measure(ratios, name)["std_error"] for name in ("lr_pos", "lr_neg")]
+    assert_allclose(fast, slow, rtol=0.03)
+
+
+def test_generalised_score_equals_its_regression_form():
+    # Leisenring et al. (2000): one row a positive test, the score of the test's coefficient
+    _, (y, one, two) = paired()
+    rows = [(d, test) for d, a, b in zip(y, one, two, strict=True) for test in [0] * a + [1] * b]
+    outcome, test = np.array(rows).T
+    subject = np.repeat(np.arange(len(y)), np.asarray(one) + np.asarray(two))
+    score = np.bincount(subject, (outcome - outcome.mean()) * (test - test.mean()))
+    expected = score.sum() ** 2 / (score**2).sum()
+    got = measure(compare_accuracy(y, one, two, predictive="score"), "ppv")
+    assert_allclose(got["statistic"], expected, rtol=1e-12)
+
+
+def test_copies_of_an_image_do_not_sharpen_a_comparison():
+    y, _, table = images()
+    rows = np.repeat(np.arange(150), 3)
+    y, a, b = (np.asarray(v)[:150] for v in (y, table["pos_a"], table["pos_b"]))
+    for effect in ("difference", "ratio"):
+        once = compare_accuracy(y, a, b, cluster=np.arange(150), effect=effect).frame()
+        thrice = compare_accuracy(y[rows], a[rows], b[rows], cluster=rows, effect=effect).frame()
+        columns = ["estimate", "std_error", "conf_low", "conf_high", "p_value"]
+        assert_allclose(thrice[columns], once[columns], rtol=1e-12)
+
+
+def test_ratios_turn_with_the_decisions():
+    y, patient, table = images()
+    arrays = (table["pos_a"], table["pos_b"])
+    for cluster in (None, patient):
+        there = compare_accuracy(y, *arrays, effect="ratio", cluster=cluster).frame()
+        back = compare_accuracy(y, *arrays[::-1], effect="ratio", cluster=cluster).frame()
+        assert_allclose(there["estimate"], 1 / back["estimate"])
+        assert_allclose(there["conf_low"], 1 / back["conf_high"])
+        assert_allclose(there["p_value"], back["p_value"])
+
+
+def test_a_decision_without_positives_has_no_predictive_value():
+    with pytest.warns(SmallSampleWarning, match="compare ppv on"):
+        got = compare_accuracy([0, 1, 1, 0], [0, 0, 0, 0], [0, 1, 0, 1])
+    row = measure(got, "ppv")
+    assert np.isnan(row["p_value"])
+    assert row["method"] == "undefined"
+    assert measure(got, "sensitivity")["estimate"] == -0.5
+    with pytest.warns(SmallSampleWarning, match="ppv, lr_pos"):
+        compare_accuracy([0, 1, 1, 0], [0, 0, 0, 0], [0, 1, 0, 1], effect="ratio")
+
+
+def test_decisions_that_agree_have_p_one_and_limits_of_doubt():
+    y, decision = np.repeat([0, 1], 20), np.tile([0, 0, 0, 1], 10)
+    for cluster in (None, np.arange(40) // 2):
+        frame = compare_accuracy(y, decision, decision, cluster=cluster).frame()
+        assert (frame["estimate"] == 0).all()
+        assert (frame["p_value"] == 1).all()
+        assert (frame["conf_low"] < 0).all()
+        assert (frame["conf_high"] > 0).all()
+        with pytest.warns(SmallSampleWarning, match="the decisions agree"):
+            ratio = compare_accuracy(y, decision, decision, cluster=cluster, effect="ratio")
+        assert (ratio.frame()["estimate"] == 1).all()
+        assert (ratio.frame()["p_value"] == 1).all()
+        assert ratio.frame()["conf_low"].isna().all()
 
 
 @pytest.mark.parametrize("clustered", [False, True])
@@ -519,17 +743,8 @@ def test_clustered_standard_error_is_the_patient_sum():
     assert_allclose(row["std_error"], np.sqrt(k / (k - 1) * np.square(sums).sum()))
 
 
-def test_equal_decisions_do_not_differ():
-    y, decision = [0, 0, 1, 1], [0, 1, 1, 0]
-    frame = compare_accuracy(y, decision, decision).frame()
-    assert (frame["estimate"] == 0).all()
-    assert (frame["p_value"] == 1).all()
-    assert (frame["conf_low"] < 0).all()
-    assert (frame["conf_high"] > 0).all()
-
-
 def test_a_class_without_cases_is_nan():
-    with pytest.warns(SmallSampleWarning, match="no cases"):
+    with pytest.warns(SmallSampleWarning, match="compare specificity on"):
         got = compare_accuracy([1, 1, 1], [1, 0, 1], [0, 0, 1])
     assert np.isnan(measure(got, "specificity")["p_value"])
     assert measure(got, "sensitivity")["denominator"] == 3
@@ -537,7 +752,7 @@ def test_a_class_without_cases_is_nan():
 
 def test_one_patient_cannot_be_tested():
     with pytest.warns(SmallSampleWarning, match="one patient"):
-        got = compare_accuracy([0, 1, 1, 0], [1, 1, 1, 1], [0, 0, 1, 0], cluster=[3, 3, 3, 3])
+        got = compare_accuracy([0, 1, 1, 0], [1, 1, 0, 1], [0, 0, 1, 0], cluster=[3, 3, 3, 3])
     assert got.frame()[["p_value", "std_error", "conf_low"]].isna().all().all()
 
 
@@ -548,7 +763,7 @@ def test_thresholds_feed_the_comparison():
     got = compare_accuracy(y, rule.decide(table["model_a"]), table["pos_b"])
     assert measure(got, "sensitivity")["estimate_1"] == rule.sensitivity
     assert "comparison of two decisions: mcnemar" in repr(got)
-    assert got.summary().count("p = ") == 3
+    assert got.summary().count("p = ") == 5
 
 
 @pytest.mark.parametrize(
@@ -561,6 +776,9 @@ def test_thresholds_feed_the_comparison():
         ({"decision_2": [1, 0]}, PairingError, "`decision_2` has 2"),
         ({"y": [0, 1, 2, 1]}, OutcomeError, "`y` must be 0/1"),
         ({"method": "chi2"}, ArgumentError, "`method` must be one of 'mcnemar'"),
+        ({"effect": "odds"}, ArgumentError, "`effect` must be one of 'difference', 'ratio'"),
+        ({"ci": "wilson"}, ArgumentError, "`ci` must be one of 'tango', 'wald'"),
+        ({"predictive": "gs"}, ArgumentError, "`predictive` must be one of 'weighted', 'score'"),
         ({"method": "durkalski"}, ArgumentError, "needs `cluster`"),
         (
             {"method": "exact", "cluster": [1, 1, 2, 2]},

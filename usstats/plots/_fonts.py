@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from functools import cache
 
 from usstats.plots.style import plain
@@ -9,6 +10,8 @@ from usstats.plots.style import plain
 #: Fonts with Chinese, Japanese and Korean characters, used where one is installed.
 CJK_FONTS = (
     "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Noto Sans CJK KR",
     "Noto Sans SC",
     "Source Han Sans SC",
     "WenQuanYi Micro Hei",
@@ -19,6 +22,18 @@ CJK_FONTS = (
     "SimHei",
     "Arial Unicode MS",
 )
+_CJK_PACKAGE = "(Debian and Ubuntu: fonts-noto-cjk)"
+#: A font for each script, by the first word of its characters' Unicode names.
+_FONT_OF = {
+    "CJK": f'"Noto Sans CJK SC" {_CJK_PACKAGE}',
+    "FULLWIDTH": f'"Noto Sans CJK SC" {_CJK_PACKAGE}',
+    "IDEOGRAPHIC": f'"Noto Sans CJK SC" {_CJK_PACKAGE}',
+    "HIRAGANA": f'"Noto Sans CJK JP" {_CJK_PACKAGE}',
+    "KATAKANA": f'"Noto Sans CJK JP" {_CJK_PACKAGE}',
+    "HANGUL": f'"Noto Sans CJK KR" {_CJK_PACKAGE}',
+}
+_OTHER_FONT = "the Noto Sans font of their script (Debian and Ubuntu: fonts-noto)"
+_MOST_SHOWN = 12
 #: Drawn for a character that no installed font has.
 NO_GLYPH = "\N{WHITE SQUARE}"
 
@@ -31,11 +46,28 @@ def with_cjk(families: list[str]) -> list[str]:
     return [*families, *(name for name in CJK_FONTS if name in installed)]
 
 
-def drawable(text: object, families: list[str]) -> str:
-    """A label that every character of can be drawn; others become an empty square."""
+def drawable(text: object, families: list[str], *, longest: int = 200) -> tuple[str, str]:
+    """A label in which every character can be drawn, and those that became an empty square."""
     known = _characters(tuple(families))
-    return "".join(
-        c if c.isspace() or ord(c) in known else NO_GLYPH for c in plain(text, width=999)
+    safe = plain(text, width=longest + 1, longest=longest)
+    missing = [c for c in safe if not c.isspace() and ord(c) not in known]
+    return "".join(NO_GLYPH if c in missing else c for c in safe), "".join(dict.fromkeys(missing))
+
+
+def advice(missing: str) -> str:
+    """Which characters no installed font has, and what to install.
+
+    >>> print(advice("正常"))
+    No installed font has 2 characters of the labels (正常); they are drawn as empty squares.
+    Install "Noto Sans CJK SC" (Debian and Ubuntu: fonts-noto-cjk) and start Python again.
+    """
+    script = unicodedata.name(missing[0], "").split(" ")[0].split("-")[0]
+    font = _FONT_OF.get(script, _OTHER_FONT)
+    shown = missing if len(missing) <= _MOST_SHOWN else f"{missing[:_MOST_SHOWN]}..."
+    count = "1 character" if len(missing) == 1 else f"{len(missing)} characters"
+    return (
+        f"No installed font has {count} of the labels ({shown}); they are drawn as empty squares. "
+        f"Install {font} and start Python again."
     )
 
 

@@ -21,7 +21,14 @@ Measure = Callable[[str], tuple[float, float]]
 
 GAP = 3.0
 #: Ways to set the labels of levels: characters a line, and rows of labels.
-_SETTINGS = ((24, 1), (16, 1), (24, 2), (12, 1), (16, 2), (12, 2), (9, 2), (12, 3), (9, 4), (7, 6))
+_SETTINGS = (
+    *((24, 1), (16, 1), (24, 2), (12, 1), (16, 2), (14, 2), (12, 2), (11, 2), (10, 2), (9, 2)),
+    *((12, 3), (9, 4), (7, 6)),
+)
+
+
+#: Characters that begin no line.
+_NO_START = frozenset(")]}）］｝」』】》，。、；：！？%,.;:")
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,7 @@ def _words(text: str, width: int) -> list[str]:
         rest = word
         while _columns(rest) > width:
             cut = next(i for i in range(len(rest), 0, -1) if _columns(rest[:i]) <= width or i == 1)
+            cut -= cut > 1 and rest[cut] in _NO_START
             pieces.append(rest[:cut] + "\0")
             rest = rest[cut:]
         pieces.append(rest)
@@ -69,9 +77,17 @@ def _columns(text: str) -> int:
 
 
 def thinned(
-    ticks: Sequence[float], texts: Sequence[str], measure: Measure, taken: Sequence[Placed] = ()
+    ticks: Sequence[float],
+    texts: Sequence[str],
+    measure: Measure,
+    taken: Sequence[Placed] = (),
+    *,
+    last_first: bool = False,
 ) -> list[Placed]:
-    """Labels of numbers: at even steps where ticks are even, else those that fit, ends first."""
+    """Labels of numbers: at even steps where ticks are even, else those that fit.
+
+    The ends come first (the last one before the first on request), then the roundest numbers.
+    """
     half = [measure(text)[0] / 2 for text in texts]
     blocked = [(p.centre, measure(p.text)[0] / 2) for p in taken]
     steps = np.diff(ticks)
@@ -81,10 +97,23 @@ def thinned(
             if _apart([(ticks[i], half[i]) for i in chosen]):
                 return [Placed(texts[i], ticks[i], ticks[i], -1) for i in chosen]
     kept: list[int] = []
-    for i in dict.fromkeys([0, len(ticks) - 1, *range(len(ticks))]):
+    last = len(ticks) - 1
+    ends = [last, 0] if last_first else [0, last]
+    inner = sorted(range(len(ticks)), key=lambda i: (*roundness(texts[i]), i))
+    for i in dict.fromkeys([*ends, *inner]):
         if _apart([*blocked, *((ticks[j], half[j]) for j in kept), (ticks[i], half[i])]):
             kept.append(i)
     return [Placed(texts[i], ticks[i], ticks[i], -1) for i in sorted(kept)]
+
+
+def roundness(text: str) -> tuple[int, int]:
+    """How many digits a number needs, and whether they are 1, 5 or 2: less is rounder.
+
+    >>> sorted(["20", "0.95", "150", "100", "0.5"], key=roundness)
+    ['100', '0.5', '20', '150', '0.95']
+    """
+    digits = "".join(c for c in text.partition("e")[0] if c.isdigit()).strip("0")
+    return len(digits), {"": 0, "1": 0, "5": 1, "2": 2}.get(digits[:1], 3)
 
 
 def _strides(n: int) -> list[int]:
@@ -107,25 +136,36 @@ def spread(
 ) -> list[Placed]:
     """Labels of levels: every one is kept, moved aside, wrapped or put on further rows."""
     order = list(np.argsort(ticks, kind="stable"))
-    for width, n_rows in _SETTINGS:
-        wrapped = [wrap(text, width) for text in texts]
-        rows = [order[start::n_rows] for start in range(n_rows)]
-        if all(_fits([wrapped[i] for i in row], measure, low, high) for row in rows):
-            break
+    wrapped, n_rows = _setting([texts[i] for i in order], measure, low, high)
     placed: list[Placed] = []
-    for number, row in enumerate(rows):
+    for number in range(n_rows):
         side = -(number // 2 + 1) if number % 2 == 0 else number // 2 + 1
+        row = range(number, len(order), n_rows)
         centres = _moved_aside(
-            np.array([ticks[i] for i in row]),
+            np.array([ticks[order[i]] for i in row]),
             np.array([measure(wrapped[i])[0] for i in row]),
             low,
             high,
         )
         placed += [
-            Placed(wrapped[i], float(centre), ticks[i], side)
+            Placed(wrapped[i], float(centre), ticks[order[i]], side)
             for i, centre in zip(row, centres, strict=True)
         ]
     return placed
+
+
+def _setting(
+    texts: Sequence[str], measure: Measure, low: float, high: float
+) -> tuple[list[str], int]:
+    """Wrapped labels and the number of rows: the first that fits, without cut words if possible."""
+    fitting = []
+    for width, n_rows in _SETTINGS:
+        wrapped = [wrap(text, width) for text in texts]
+        if all(_fits(wrapped[row::n_rows], measure, low, high) for row in range(n_rows)):
+            fitting.append((wrapped, n_rows))
+            if all(_columns(word) <= width for text in texts for word in text.split()):
+                return wrapped, n_rows
+    return fitting[0] if fitting else (wrapped, n_rows)
 
 
 def _fits(texts: Sequence[str], measure: Measure, low: float, high: float) -> bool:
@@ -140,20 +180,3 @@ def _moved_aside(wanted: Vector, widths: Vector, low: float, high: float) -> Vec
     base = optimize.isotonic_regression(wanted - apart).x
     first, last = low + widths[0] / 2, high - widths[-1] / 2 - apart[-1]
     return np.asarray(np.clip(base, first, max(first, last)) + apart)
-
-
-def monotone_runs(points: Sequence[float]) -> list[list[int]]:
-    """Positions of ticks split where an axis turns back; a turning tick ends its run.
-
-    >>> monotone_runs([0, 3, 5, 4, 1])
-    [[0, 1, 2], [3, 4]]
-    """
-    runs, direction = [[0]], 0.0
-    for i in range(1, len(points)):
-        step = float(np.sign(points[i] - points[i - 1]))
-        if step * direction < 0:
-            runs.append([])
-            direction = step
-        direction = direction or step
-        runs[-1].append(i)
-    return runs

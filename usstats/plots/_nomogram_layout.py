@@ -6,17 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
-from usstats.axes import Axis
+from usstats.axes import Axis, Ticks
 from usstats.nomogram import Nomogram
-from usstats.plots._labels import Measure, Placed, monotone_runs, spread, thinned, wrap
-from usstats.ticks import minor_ticks, pretty, tick_label
+from usstats.plots._labels import Measure, Placed, spread, thinned, wrap
+from usstats.ticks import minor_ticks, pretty, tick_label, tick_labels
 
 Float = np.float64
 
-TICK, MINOR_TICK, LEADER, ROW_GAP, PAD = 3.5, 2.0, 6.0, 5.0, 2.0
+#: Ticks with a label, further ticks of the axis, and those between.
+TICK, PLAIN_TICK, MINOR_TICK = 4.0, 2.8, 1.6
+ROW_GAP, PAD = 5.0, 2.0
+#: Height of the lines to labels that moved aside: steep enough to follow.
+LEADER, LEADER_SLOPE, LONGEST_LEADER = 6.0, 0.12, 14.0
 #: Distance of a label that stands beside the end of its line.
 BESIDE = 3.0
 #: Room for what hangs below the baseline of a single line.
@@ -25,7 +27,10 @@ DESCENDER = 1.8
 DENSITY = 10.0
 #: The widest share of the figure that names of axes may take.
 NAMES_SHARE = 0.3
-MINOR_APART = 1.8
+#: Ticks closer than this run together and are left out.
+TICKS_APART = 2.2
+#: A predictor whose points differ by less than this share of the width has no effect.
+NO_EFFECT = 1e-9
 
 
 @dataclass(frozen=True)
@@ -39,20 +44,32 @@ class Ruler:
     minor: tuple[float, ...]
     levels: bool
     axis: Axis | None = None
+    flat: bool = False
 
 
 @dataclass
 class Strip:
-    """One straight line of a row with its labels; an axis that turns back has several."""
+    """One straight line of a row with its labels; an axis that turns back has several.
 
-    xs: list[float]
-    positions: list[int]
+    `plain` are the axis's own ticks that have no room for a label; `over` is the room that the
+    distribution of the data takes above it.
+    """
+
     start: float
+    stop: float
     labels: list[Placed]
+    plain: list[float]
     minor: list[float]
     above: float
     below: float
+    over: float = 0.0
     y: float = 0.0
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Where its line begins and ends."""
+        every = [self.start, self.stop, *(label.tick for label in self.labels)]
+        return min(every), max(every)
 
 
 @dataclass
@@ -84,59 +101,51 @@ class Layout:
 
 def rulers(nomogram: Nomogram, names: Names, *, show_lp: bool) -> list[Ruler]:
     """The rows from top to bottom, with positions as shares of the width."""
-    top = pretty(0, nomogram.max_points, 10)
-    rows = [_scale("points", "Points", top, np.array(top) / nomogram.max_points, top)]
-    rows += [_predictor(axis, nomogram.max_points, names) for axis in nomogram.axes]
-    frame, minor = nomogram.frame(), nomogram.minor_frame()
-    titles = {"total": "Total points", "lp": "Linear predictor"}
-    titles["risk"] = f"Risk of {names.of(nomogram.spec.outcome)}"
-    width = nomogram.total_ticks[-1]
-    for kind in ("total", "lp", "risk"):
-        part, between = frame[frame["kind"] == kind], minor[minor["kind"] == kind]
-        if len(part) and (show_lp or kind != "lp"):
-            rows.append(_lower(kind, part, between, width, titles[kind]))
+    most = nomogram.max_points
+    points = [tick for tick in pretty(0, most, 10) if tick <= most * (1 + 1e-9)]
+    rows = [
+        Ruler(
+            kind="points",
+            name="Points",
+            ticks=tuple(tick / most for tick in points),
+            texts=tick_labels(points),
+            minor=tuple(tick / most for tick in minor_ticks(points)),
+            levels=False,
+        )
+    ]
+    rows += [_predictor(axis, most, names) for axis in nomogram.axes]
+    for axis in nomogram.lower_axes(names.of(nomogram.spec.outcome)):
+        if axis.values and (show_lp or axis.kind != "lp"):
+            rows.append(_lower(axis.kind, axis, nomogram.total_ticks[-1]))
     return rows
 
 
-def _scale(
-    kind: str, name: str, ticks: Sequence[float], shares: NDArray[Float], values: Sequence[float]
-) -> Ruler:
-    keep = [i for i, share in enumerate(shares) if share <= 1 + 1e-9]
-    minor = np.array(minor_ticks([values[i] for i in keep])) / max(values[i] for i in keep)
-    return Ruler(
-        kind=kind,
-        name=name,
-        ticks=tuple(float(shares[i]) for i in keep),
-        texts=tuple(tick_label(ticks[i]) for i in keep),
-        minor=tuple(float(m) * float(shares[keep[-1]]) for m in minor),
-        levels=False,
-    )
-
-
 def _predictor(axis: Axis, max_points: float, names: Names) -> Ruler:
-    levels = isinstance(axis.values[0], str)
-    texts = tuple(names.level(axis.variable, v) for v in axis.labels) if levels else axis.labels
-    held = [f"{names.of(name)} {names.level(name, level)}" for name, level in axis.given.items()]
-    given = ", ".join(held)
+    held = [f"{names.of(name)} = {names.level(name, level)}" for name, level in axis.given.items()]
+    name = names.of(axis.variable) + (f" ({', '.join(held)})" if held else "")
+    ticks, texts = axis.points / max_points, axis.labels
+    if axis.has_levels:
+        texts = tuple(names.level(axis.variable, label) for label in axis.labels)
+    flat = bool(np.ptp(ticks) <= NO_EFFECT)
     return Ruler(
         kind="predictor",
-        name=names.of(axis.variable) + (f" ({given})" if given else ""),
-        ticks=tuple(float(p) / max_points for p in axis.points),
-        texts=texts,
-        minor=tuple(float(p) / max_points for p in axis.minor_points),
-        levels=levels,
+        name=name,
+        ticks=(float(ticks[0]),) if flat else tuple(ticks),
+        texts=("any value",) if flat else texts,
+        minor=() if flat else tuple(axis.minor_points / max_points),
+        levels=axis.has_levels or flat,
         axis=axis,
+        flat=flat,
     )
 
 
-def _lower(kind: str, part: pd.DataFrame, minor: pd.DataFrame, width: float, name: str) -> Ruler:
-    between = minor["points"].to_numpy(dtype=float) / width
+def _lower(kind: str, axis: Ticks, width: float) -> Ruler:
     return Ruler(
         kind=kind,
-        name=name,
-        ticks=tuple(part["points"].to_numpy(dtype=float) / width),
-        texts=tuple(part["label"]),
-        minor=tuple(m for m in between if 0 <= m <= 1),
+        name=axis.name,
+        ticks=tuple(axis.points / width),
+        texts=axis.labels,
+        minor=tuple(m for m in axis.minor_points / width if 0 <= m <= 1),
         levels=False,
     )
 
@@ -151,27 +160,28 @@ def lay_out(
     note_height: float,
 ) -> Layout:
     """Place names, lines, ticks and labels for a figure `width` points wide."""
-    overhang = _overhang(rows, measure)
+    overhang = _overhang(rows, measure, width)
     wrapped = [_wrapped_to(ruler.name, NAMES_SHARE * width, measure_name) for ruler in rows]
     names = max(measure_name(name)[0] for name in wrapped)
     left, right = names + overhang + 3 * PAD, width - overhang - PAD
     layout = Layout(rows=[], left=left, right=right, overhang=overhang, height=0.0)
     for ruler, name in zip(rows, wrapped, strict=True):
-        dense = density and ruler.kind in ("predictor", "total")
+        dense = density and ruler.kind in ("predictor", "total") and not ruler.flat
         strips = _strips(ruler, layout, measure, width, dense=dense)
         layout.rows.append(Row(ruler, name, strips, density=dense))
     _stack(layout, measure_name, note_height)
     return layout
 
 
-def _overhang(rows: Sequence[Ruler], measure: Measure) -> float:
+def _overhang(rows: Sequence[Ruler], measure: Measure, width: float) -> float:
     """How far numbers reach beyond the ends of the lines; on a folded axis they stand beside."""
     reach = [0.0]
     for ruler in rows:
         if not ruler.levels:
-            folded = len(monotone_runs(ruler.ticks)) > 1
             widest = max(measure(text)[0] for text in ruler.texts)
-            reach.append(widest + BESIDE + PAD if folded else widest / 2)
+            folds = ruler.axis is not None and bool(ruler.axis.turns)
+            beyond = max(*ruler.minor, 1.0) - min(*ruler.minor, 0.0) - 1 if folds else 0.0
+            reach.append(beyond * width + widest + BESIDE + PAD if folds else widest / 2)
     return max(reach)
 
 
@@ -187,75 +197,133 @@ def _strips(
     ruler: Ruler, layout: Layout, measure: Measure, width: float, *, dense: bool
 ) -> list[Strip]:
     xs = [layout.x(tick) for tick in ruler.ticks]
+    page = (layout.left - layout.overhang, width - PAD)
     if ruler.levels:
-        ends = (layout.left - layout.overhang, width - PAD)
-        placed = spread(xs, ruler.texts, measure, *ends)
-        return [_strip(xs, list(range(len(xs))), min(xs), placed, [], measure, dense=dense)]
-    strips, runs = [], monotone_runs(ruler.ticks)
+        placed = spread(xs, ruler.texts, measure, *page)
+        return [_strip(min(xs), max(xs), placed, [], [], measure, dense=dense)]
+    runs = _runs(ruler)
+    strips: list[Strip] = []
     for number, run in enumerate(runs):
-        part, texts = [xs[i] for i in run], [ruler.texts[i] for i in run]
-        start = part[0] if not number else xs[run[0] - 1]
+        part = [layout.x(share) for share in run.ticks]
+        start = part[0] if not number else strips[-1].stop
         if number < len(runs) - 1:
-            placed = _folded(part, texts, start, measure)
+            placed = _folded(part, run.texts, start, page[0], measure)
         else:
-            placed = thinned(part, texts, measure)
-        minor = _minor_of(ruler, run, number, layout)
-        first = dense and not number
-        strips.append(_strip(part, run, start, placed, minor, measure, dense=first))
+            placed = _numbered(part, run.texts, page, measure, turned=number > 0)
+        minor = [layout.x(share) for share in run.minor]
+        plain, between = _unlabelled(part, placed, minor)
+        strips.append(_strip(start, part[-1], placed, plain, between, measure, dense=dense))
     return strips
 
 
-def _folded(xs: list[float], texts: list[str], start: float, measure: Measure) -> list[Placed]:
-    """Labels of a line that another one hangs from: the turning tick's stands beside its end."""
-    outwards = 1 if xs[-1] >= start else -1
-    if len(xs) > 1:
-        outwards = 1 if xs[-1] >= xs[0] else -1
+@dataclass(frozen=True)
+class _Run:
+    """A stretch of an axis between turning points, the turning tick last."""
+
+    ticks: list[float]
+    texts: list[str]
+    minor: list[float]
+
+
+def _runs(ruler: Ruler) -> list[_Run]:
+    axis = ruler.axis
+    if axis is None or not axis.turns:
+        return [_Run(list(ruler.ticks), list(ruler.texts), list(ruler.minor))]
+    own = axis.run_of([float(value) for value in axis.values])
+    between = axis.run_of(axis.minor_values)
+    runs = []
+    for number in range(len(axis.turns) + 1):
+        mine = np.flatnonzero(own == number)
+        minor = np.flatnonzero(between == number)
+        ticks, texts = [ruler.ticks[i] for i in mine], [ruler.texts[i] for i in mine]
+        if number < len(axis.turns) and axis.turns[number] in axis.minor_values:
+            ticks.append(ruler.minor[minor[-1]])
+            texts.append(tick_label(axis.turns[number]))
+            minor = minor[:-1]
+        runs.append(_Run(ticks, texts, [ruler.minor[i] for i in minor]))
+    return runs
+
+
+def _numbered(
+    xs: list[float],
+    texts: list[str],
+    page: tuple[float, float],
+    measure: Measure,
+    *,
+    turned: bool,
+) -> list[Placed]:
+    """Labels of numbers; where not even the two ends fit, they are moved aside."""
+    placed = thinned(xs, texts, measure, last_first=turned)
+    if len(placed) > 1 or len(xs) == 1 or turned:
+        return placed
+    return spread([xs[0], xs[-1]], [texts[0], texts[-1]], measure, *page)
+
+
+def _folded(
+    xs: list[float], texts: list[str], start: float, low: float, measure: Measure
+) -> list[Placed]:
+    """Labels of a line that another one hangs from: the turning tick's stands beside its end.
+
+    The free end has a label too, clear of the line down to the next one.
+    """
+    outwards = 1 if xs[-1] >= (xs[0] if len(xs) > 1 else start) else -1
     centre = xs[-1] + outwards * (BESIDE + measure(texts[-1])[0] / 2)
-    hanging = Placed("", xs[-1], xs[-1], -1)
-    rest = thinned(xs[:-1], texts[:-1], measure, [hanging]) if len(xs) > 1 else []
-    return [*rest, Placed(texts[-1], centre, xs[-1], 0)]
+    turning = Placed(texts[-1], centre, xs[-1], 0)
+    if len(xs) == 1:
+        return [turning]
+    rest = thinned(xs[:-1], texts[:-1], measure, [Placed("", xs[-1], xs[-1], -1)])
+    if not rest:
+        clear = (low, xs[-1] - PAD) if outwards > 0 else (xs[-1] + PAD, np.inf)
+        rest = spread(xs[:1], texts[:1], measure, *clear)
+    return [*rest, turning]
 
 
-def _minor_of(ruler: Ruler, run: list[int], number: int, layout: Layout) -> list[float]:
-    """Minor ticks inside a run, unless they would run together."""
-    if ruler.axis is None:
-        minor = [layout.x(m) for m in ruler.minor]
-    else:
-        values = [float(v) for v in ruler.axis.values]
-        low, high = values[run[0] - (1 if number else 0)], values[run[-1]]
-        between = zip(ruler.axis.minor_values, ruler.minor, strict=True)
-        minor = [layout.x(m) for value, m in between if low < value < high]
-    every = sorted([*minor, *(layout.x(ruler.ticks[i]) for i in run)])
-    crowded = len(every) > 1 and np.diff(every).min() < MINOR_APART
-    return [] if crowded else minor
+def _unlabelled(
+    xs: list[float], placed: list[Placed], minor: list[float]
+) -> tuple[list[float], list[float]]:
+    """The axis's own ticks without a label and those between, where they do not run together."""
+    labelled = {label.tick for label in placed}
+    plain = [x for x in xs if x not in labelled]
+    if not _readable([*xs, *labelled]):
+        return [], []
+    return plain, minor if _readable([*xs, *minor]) else []
+
+
+def _readable(xs: Sequence[float]) -> bool:
+    return bool((np.diff(np.unique(xs)) >= TICKS_APART).all())
 
 
 def _strip(
-    xs: list[float],
-    positions: list[int],
     start: float,
+    stop: float,
     placed: list[Placed],
+    plain: list[float],
     minor: list[float],
     measure: Measure,
     *,
     dense: bool,
 ) -> Strip:
-    above, below = _depth(placed, 1, measure), _depth(placed, -1, measure)
-    return Strip(
-        xs=xs,
-        positions=positions,
+    data = DENSITY if dense else PAD
+    strip = Strip(
         start=start,
+        stop=stop,
         labels=placed,
+        plain=plain,
         minor=minor,
-        above=max(above, DENSITY if dense else PAD),
-        below=max(below, TICK),
+        above=data,
+        below=TICK,
+        over=data if dense else 0.0,
     )
+    half = max((measure(p.text)[1] / 2 for p in placed if not p.row), default=0.0)
+    strip.above = max(data, half, _depth(strip, 1, measure))
+    strip.below = max(TICK, half, _depth(strip, -1, measure))
+    return strip
 
 
-def _depth(placed: Sequence[Placed], side: int, measure: Measure) -> float:
+def _depth(strip: Strip, side: int, measure: Measure) -> float:
     """Room that labels on one side of a line take."""
-    rows = row_heights(placed, side, measure)
-    return sum(rows.values()) + offset(placed, side) if rows else 0.0
+    rows = row_heights(strip.labels, side, measure)
+    return sum(rows.values()) + offset(strip, side) if rows else 0.0
 
 
 def row_heights(placed: Sequence[Placed], side: int, measure: Measure) -> dict[int, float]:
@@ -268,12 +336,14 @@ def row_heights(placed: Sequence[Placed], side: int, measure: Measure) -> dict[i
     return heights
 
 
-def offset(placed: Sequence[Placed], side: int) -> float:
-    """Distance from a line to its first row of labels; longer where labels moved aside."""
-    moved = any(p.row and abs(p.centre - p.tick) > 1 for p in placed) or any(
-        abs(p.row) > 1 for p in placed
-    )
-    return (LEADER if moved else TICK) + PAD / 2
+def offset(strip: Strip, side: int) -> float:
+    """Distance from a line to its first row of labels: longer, the further labels moved aside."""
+    placed = [label for label in strip.labels if label.row]
+    aside = max((abs(label.centre - label.tick) for label in placed), default=0.0)
+    moved = aside > 1 or any(abs(label.row) > 1 for label in placed)
+    leader = min(max(LEADER, aside * LEADER_SLOPE), LONGEST_LEADER)
+    gap = (leader if moved else TICK) + PAD / 2
+    return gap + (strip.over if side > 0 else 0.0)
 
 
 def _stack(layout: Layout, measure_name: Measure, note_height: float) -> None:

@@ -112,7 +112,7 @@ def plot_value_of_information(
 
     Examples
     --------
-    >>> from usstats.value_of_information import value_of_information
+    >>> from usstats.decision_value import value_of_information
     >>> found = value_of_information(
     ...     [0, 0, 1, 1], {"m": [0.1, 0.4, 0.3, 0.9]}, thresholds=[0.2, 0.5], method="asymptotic")
     >>> plot_value_of_information(found).get_ylabel()

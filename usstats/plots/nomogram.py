@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from usstats._columns import label_of
-from usstats.errors import ArgumentError, UsstatsWarning
+from usstats.errors import ArgumentError
 from usstats.nomogram import Nomogram, NomogramReading
 from usstats.nomogram_density import axis_density
-from usstats.plots._fonts import drawable, with_cjk
-from usstats.plots._labels import Measure, Placed, wrap
+from usstats.plots._labels import Placed
 from usstats.plots._nomogram_layout import (
     DENSITY,
     MINOR_TICK,
     PAD,
+    PLAIN_TICK,
     TICK,
     Layout,
     Names,
@@ -31,17 +27,18 @@ from usstats.plots._nomogram_layout import (
     row_heights,
     rulers,
 )
+from usstats.plots._nomogram_notes import on_axis, reading_notes
+from usstats.plots._pen import Pen
 from usstats.plots.style import OKABE_ITO, journal_style
-from usstats.ticks import tick_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from usstats.thresholds import Threshold
+
 __all__ = ["plot_nomogram"]
 
-POINTS_PER_MM = 72 / 25.4
 WIDTH_MM = 174.0
-SMALLEST_FONT = 6.0
 #: Share of the height of a "g" that lies below the baseline.
 DESCENT = 0.3
 PATIENT, CUTOFF, DATA = OKABE_ITO[1], OKABE_ITO[2], OKABE_ITO[5]
@@ -53,7 +50,7 @@ def plot_nomogram(
     *,
     labels: Mapping[str, str] | None = None,
     patient: Mapping[str, Any] | None = None,
-    cutoff: float | None = None,
+    cutoff: float | Threshold | None = None,
     density: pd.DataFrame | None = None,
     show_lp: bool = False,
     width_mm: float = WIDTH_MM,
@@ -70,8 +67,9 @@ def plot_nomogram(
         Names for readers, by variable and by "variable=level"; the outcome's name too.
     patient : mapping, optional
         A patient's values: read on every axis, with the risk and its interval.
-    cutoff : float, optional
-        Frozen decision cut-off, marked on the risk axis.
+    cutoff : float or Threshold, optional
+        Frozen decision cut-off, marked on the risk axis; of a Cox model, on that of the first of
+        the nomogram's times.
     density : DataFrame, optional
         Patients whose distribution is drawn above the axes.
     show_lp : bool
@@ -93,6 +91,8 @@ def plot_nomogram(
     -----
     UsstatsWarning
         The given axes are not high enough for all labels.
+    MissingGlyphWarning
+        No installed font has some of the characters; a font that has them is named.
 
     Examples
     --------
@@ -103,19 +103,14 @@ def plot_nomogram(
     >>> [text.get_text() for text in ax.texts][:2]
     ['Points', '0']
     """
-    if cutoff is not None and not 0 < cutoff < 1:
-        msg = f"`cutoff` must lie strictly between 0 and 1; got {cutoff!r}."
-        raise ArgumentError(msg)
+    risk = _checked_cutoff(cutoff)
     reading = None if patient is None else nomogram.points(**patient)
     table = dict(labels or {})
-    notes = _notes(
-        nomogram, reading, cutoff, table.get(nomogram.spec.outcome, nomogram.spec.outcome)
-    )
+    notes = reading_notes(nomogram, reading, risk, table)
     with journal_style(font_size=font_size):
-        pen = _Pen.on(ax, width_mm, font_size)
-        names = Names(table, lambda text: drawable(text, pen.families))
-        rows = rulers(nomogram, names, show_lp=show_lp)
-        text = "\n".join(pen.wrapped(note) for note in notes)
+        pen = Pen.on(ax, width_mm, font_size)
+        rows = rulers(nomogram, Names(table, pen.drawable), show_lp=show_lp)
+        text = "\n".join(pen.wrapped(note, PAD) for note in notes)
         layout = lay_out(
             rows,
             width=pen.width,
@@ -124,230 +119,134 @@ def plot_nomogram(
             density=density is not None,
             note_height=pen.small(text)[1] + PAD if text else 0.0,
         )
-        pen.open(layout)
-        for row in layout.rows:
-            _draw_row(pen, row)
+        pen.open(layout.height)
         if density is not None:
             _draw_density(pen, layout, axis_density(nomogram, density))
-        _draw_overlays(pen, layout, nomogram, patient, reading, cutoff)
+        for row in layout.rows:
+            _draw_row(pen, row)
+        if risk is not None:
+            _draw_cutoff(pen, layout, nomogram, risk)
+        if reading is not None and patient is not None:
+            _draw_patient(pen, layout, nomogram, patient, reading)
         if text:
             pen.text(PAD, layout.notes_top, text, pen.small_size, ha="left", va="top")
+    pen.warn_of_missing_glyphs()
     return pen.ax
 
 
-def _interval(reading: NomogramReading) -> str:
-    """The interval in words; a lasso model has none."""
-    if np.isnan(reading.conf_low):
-        return ""
-    level = f"{reading.conf_level * 100:g} % CI"
-    return f" ({level} {reading.conf_low:.2f} to {reading.conf_high:.2f})"
+def _checked_cutoff(cutoff: float | Threshold | None) -> float | None:
+    if cutoff is None:
+        return None
+    value = getattr(cutoff, "value", cutoff)
+    if not isinstance(value, int | float | np.number) or not 0 < value < 1:
+        msg = f"`cutoff` must lie strictly between 0 and 1; got {value!r}."
+        raise ArgumentError(msg)
+    return float(value)
 
 
-def _on_axis(nomogram: Nomogram, risk: float) -> bool:
-    return 0 <= float(nomogram.total_of_risk(risk)) <= nomogram.total_ticks[-1]
-
-
-def _notes(
-    nomogram: Nomogram, reading: NomogramReading | None, cutoff: float | None, outcome: str
-) -> list[str]:
-    notes = []
-    if reading is not None:
-        notes.append(
-            f"\N{BLACK CIRCLE} Patient: {reading.total:.1f} points, risk of {outcome} "
-            f"{reading.risk:.2f}{_interval(reading)}"
-        )
-        if reading.outside:
-            notes.append(f"Outside development data: {', '.join(reading.outside)}")
-    if cutoff is not None:
-        where = "" if _on_axis(nomogram, cutoff) else ": beyond the risks points can reach"
-        notes.append(f"\N{BLACK DOWN-POINTING TRIANGLE} Cut-off {cutoff:.3g}{where}")
-    return notes
-
-
-@dataclass
-class _Pen:
-    """An Axes in points, with the fonts and sizes to write in."""
-
-    ax: Axes
-    owner: bool
-    width: float
-    families: list[str]
-    large_size: float
-    small_size: float
-    small: Measure
-    large: Measure
-    height: float = 0.0
-
-    @classmethod
-    def on(cls, ax: Axes | None, width_mm: float, font_size: float) -> _Pen:
-        import matplotlib as mpl
-
-        families = with_cjk(list(mpl.rcParams["font.sans-serif"]))
-        owner = ax is None
-        own = _fresh_axes(width_mm) if ax is None else ax
-        if not owner:
-            _figure(own).draw_without_rendering()
-        sizes = max(font_size, SMALLEST_FONT), max(font_size - 1, SMALLEST_FONT)
-        box = own.get_window_extent()
-        scale = 72 / own.figure.dpi
-        return cls(
-            ax=own,
-            owner=owner,
-            width=float(box.width * scale),
-            height=float(box.height * scale),
-            families=families,
-            large_size=sizes[0],
-            small_size=sizes[1],
-            large=_measure(own, families, sizes[0]),
-            small=_measure(own, families, sizes[1]),
-        )
-
-    def open(self, layout: Layout) -> None:
-        """Give the axes their extent; a figure of our own gets the height it needs."""
-        if self.owner:
-            _figure(self.ax).set_size_inches(self.width / 72, layout.height / 72)
-        elif layout.height > self.height * 1.001:
-            need = layout.height / POINTS_PER_MM
-            msg = (
-                f"These axes are {self.height / POINTS_PER_MM:.0f} mm high and the nomogram needs "
-                f"{need:.0f} mm; labels may touch. Draw on higher axes, or pass none."
-            )
-            warnings.warn(msg, UsstatsWarning, stacklevel=3)
-        self.ax.set(xlim=(0, self.width), ylim=(layout.height, 0))
-        self.ax.set_axis_off()
-
-    def line(self, x: Sequence[float], y: Sequence[float], **style: Any) -> None:
-        style = {"color": "black", "linewidth": 0.7, "solid_capstyle": "butt", **style}
-        self.ax.plot(x, y, clip_on=False, **style)
-
-    def text(self, x: float, y: float, text: str, size: float, **style: Any) -> None:
-        style = {"ha": "center", "linespacing": 1.1, "clip_on": False, **style}
-        self.ax.text(x, y, text, fontsize=size, fontfamily=self.families, **style)
-
-    def wrapped(self, text: str) -> str:
-        """A note broken so that it fits under the axes."""
-        safe = drawable(text, self.families)
-        fits = (wrap(safe, n) for n in range(160, 10, -4))
-        return next((t for t in fits if self.small(t)[0] <= self.width - 2 * PAD), safe)
-
-
-def _figure(ax: Axes) -> Any:
-    return ax.get_figure(root=True)
-
-
-def _fresh_axes(width_mm: float) -> Axes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width_mm / 25.4, width_mm / 25.4))
-    FigureCanvasAgg(figure)
-    return figure.add_axes((0, 0, 1, 1))
-
-
-def _measure(ax: Axes, families: list[str], size: float) -> Measure:
-    """Width and height of a text on this canvas, in points."""
-    figure = ax.figure
-    scale = 72 / figure.dpi
-
-    @cache
-    def measure(text: str) -> tuple[float, float]:
-        probe = figure.text(0, 0, text, fontsize=size, fontfamily=families, linespacing=1.1)
-        box = probe.get_window_extent()
-        probe.remove()
-        return float(box.width * scale), float(box.height * scale)
-
-    return measure
-
-
-def _draw_row(pen: _Pen, row: Row) -> None:
+def _draw_row(pen: Pen, row: Row) -> None:
     pen.text(PAD, row.y, row.name, pen.large_size, ha="left", va="center")
     before: Strip | None = None
     for strip in row.strips:
-        ends = [strip.start, *strip.xs, *strip.minor]
-        pen.line([min(ends), max(ends)], [strip.y, strip.y])
+        pen.line(strip.ends, [strip.y, strip.y])
         if before is not None:
             pen.line([strip.start, strip.start], [before.y, strip.y], linewidth=0.4)
         for x in strip.minor:
             pen.line([x, x], [strip.y, strip.y + MINOR_TICK], linewidth=0.4)
-        for x in strip.xs:
-            pen.line([x, x], [strip.y, strip.y + TICK])
+        for x in strip.plain:
+            pen.line([x, x], [strip.y, strip.y + PLAIN_TICK], linewidth=0.5)
+        for label in strip.labels:
+            pen.line([label.tick, label.tick], [strip.y, strip.y + TICK])
         _draw_labels(pen, strip)
         before = strip
 
 
-def _draw_labels(pen: _Pen, strip: Strip) -> None:
+def _draw_labels(pen: Pen, strip: Strip) -> None:
     for label in strip.labels:
         if not label.row:
             pen.text(label.centre, strip.y, label.text, pen.small_size, va="center")
     for side in (-1, 1):
         heights = row_heights(strip.labels, side, pen.small)
-        gap = offset(strip.labels, side)
+        gap = offset(strip, side)
         for label in strip.labels:
             if label.row * side > 0:
                 inner = sum(h for row, h in heights.items() if abs(row) < abs(label.row))
                 _draw_label(pen, strip, label, gap, inner)
 
 
-def _draw_label(pen: _Pen, strip: Strip, label: Placed, gap: float, inner: float) -> None:
+def _draw_label(pen: Pen, strip: Strip, label: Placed, gap: float, inner: float) -> None:
+    """A label and the line to it; a line to a further row passes behind nearer labels."""
     down = 1 if label.row < 0 else -1
     near = strip.y + down * (gap + inner)
-    if "\n" in label.text:
-        pen.text(label.centre, near, label.text, pen.small_size, va="top" if down > 0 else "bottom")
-    else:
-        rise = pen.small("0")[1] if down > 0 else -pen.small("g")[1] * DESCENT
-        pen.text(label.centre, near + rise, label.text, pen.small_size, va="baseline")
     if gap > TICK + PAD / 2 or down < 0:
+        straight = TICK if down > 0 else max(strip.over, TICK)
         pen.line(
             [label.tick, label.tick, label.centre],
-            [strip.y, strip.y + down * min(TICK, gap / 2), near - down * PAD / 4],
+            [strip.y, strip.y + down * straight, near - down * PAD / 4],
             linewidth=0.4,
         )
+    style: dict[str, Any] = {"va": "top" if down > 0 else "bottom"}
+    if "\n" not in label.text:
+        near += pen.small("0")[1] if down > 0 else -pen.small("g")[1] * DESCENT
+        style = {"va": "baseline"}
+    if max(abs(other.row) for other in strip.labels) > 1:
+        style["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 0.3}
+    pen.text(label.centre, near, label.text, pen.small_size, **style)
 
 
-def _draw_density(pen: _Pen, layout: Layout, table: pd.DataFrame) -> None:
-    """Filled outlines above the lines, each as high as its own maximum."""
+def _draw_density(pen: Pen, layout: Layout, table: pd.DataFrame) -> None:
+    """Filled outlines above the lines, each axis as high as its own maximum."""
     for row in layout.rows:
         name = "total" if row.ruler.axis is None else row.ruler.axis.name
-        part = table[table["term"] == name]
-        if not row.density or part.empty:
+        if not row.density:
             continue
-        x = np.array([layout.x(share) for share in part["share"]])
-        y = row.strips[0].y - 0.5 - part["height"].to_numpy(dtype=float) * (DENSITY - 2)
-        base = np.full_like(y, row.strips[0].y - 0.5)
-        if row.ruler.levels:
-            pen.ax.vlines(x, y, base, color=DATA, linewidth=4, clip_on=False, zorder=0)
-        else:
-            pen.ax.fill_between(x, y, base, color=DATA, alpha=0.6, linewidth=0, clip_on=False)
+        for number, strip in enumerate(row.strips):
+            part = table[(table["term"] == name) & (table["run"] == number)]
+            x = np.array([layout.x(share) for share in part["share"]])
+            base = strip.y - 0.5
+            y = base - part["height"].to_numpy(dtype=float) * (DENSITY - 2)
+            if part["spike"].any():
+                pen.ax.vlines(x, y, base, color=DATA, linewidth=4, clip_on=False, zorder=0)
+            elif x.size:
+                pen.fill(np.clip(x, *strip.ends), y, base, DATA)
 
 
-def _draw_overlays(
-    pen: _Pen,
+def _draw_cutoff(pen: Pen, layout: Layout, nomogram: Nomogram, risk: float) -> None:
+    if not on_axis(nomogram, risk):
+        return
+    scales = [axis.scale for axis in nomogram.outcomes if axis.ticks]
+    rows = [row for row in layout.rows if row.ruler.kind in ("risk", "survival", "median")]
+    first = nomogram.risk_scale
+    same = [row for row, scale in zip(rows, scales, strict=True) if scale.time == first.time]
+    risks = [row for row in same if row.ruler.kind == "risk"]
+    x = layout.x(float(nomogram.total_of_risk(risk)) / nomogram.total_ticks[-1])
+    for row in (risks or same)[:1]:
+        pen.line([x], [row.strips[0].y - 3], marker="v", markersize=5, color=CUTOFF)
+
+
+def _draw_patient(
+    pen: Pen,
     layout: Layout,
     nomogram: Nomogram,
-    patient: Mapping[str, Any] | None,
-    reading: NomogramReading | None,
-    cutoff: float | None,
+    patient: Mapping[str, Any],
+    reading: NomogramReading,
 ) -> None:
     width = nomogram.total_ticks[-1]
-    lower = {row.ruler.kind: row.strips[0] for row in layout.rows if row.ruler.axis is None}
-    if cutoff is not None and "risk" in lower and _on_axis(nomogram, cutoff):
-        x = layout.x(float(nomogram.total_of_risk(cutoff)) / width)
-        pen.line([x], [lower["risk"].y - 3], marker="v", markersize=5, color=CUTOFF)
-    if reading is None or patient is None:
-        return
-    for row in layout.rows:
-        place = _patient_on(row, nomogram, patient, reading)
-        if place is not None:
-            pen.line([layout.x(place[0])], [place[1]], marker="o", markersize=4, color=PATIENT)
+    lower = {"total", *(axis.scale.kind for axis in nomogram.outcomes)}
+    ys = [row.strips[0].y for row in layout.rows if row.ruler.kind in lower]
     x = layout.x(_inside(reading.total / width))
-    last = lower.get("risk", lower["total"])
-    pen.line([x, x], [lower["total"].y, last.y], color=PATIENT, linewidth=0.8, linestyle=":")
-    ends = nomogram.total_of_risk([reading.conf_low, reading.conf_high]) / width
-    if not np.isnan(ends).any():
-        low, high = (layout.x(_inside(float(end))) for end in ends)
-        pen.line([low, high], [last.y, last.y], color=PATIENT, linewidth=2.5, alpha=0.6)
-    for y in (lower["total"].y, last.y):
+    pen.line([x, x], [ys[0], ys[-1]], color=PATIENT, linewidth=0.8, linestyle=":", zorder=0.5)
+    shown = [i for i, axis in enumerate(nomogram.outcomes) if axis.ticks]
+    for y, i in zip(ys[1:], shown, strict=True):
+        outcome, scale = reading.outcomes[i], nomogram.outcomes[i].scale
+        ends = nomogram.total_of_lp(scale.to_lp([outcome.conf_low, outcome.conf_high])) / width
+        if not np.isnan(ends).any():
+            low, high = (layout.x(_inside(float(end))) for end in ends)
+            pen.line([low, high], [y, y], color=PATIENT, linewidth=2.5, alpha=0.6)
+    for y in ys:
         pen.line([x], [y], marker="o", markersize=4, color=PATIENT)
+    for row in layout.rows:
+        _draw_value(pen, layout, nomogram, row, patient, reading)
 
 
 def _inside(share: float) -> float:
@@ -355,23 +254,25 @@ def _inside(share: float) -> float:
     return min(max(share, 0.0), 1.0)
 
 
-def _patient_on(
-    row: Row, nomogram: Nomogram, patient: Mapping[str, Any], reading: NomogramReading
-) -> tuple[float, float] | None:
-    """Where a patient stands on a row: share of the width and height; None on others' rows."""
+def _draw_value(
+    pen: Pen,
+    layout: Layout,
+    nomogram: Nomogram,
+    row: Row,
+    patient: Mapping[str, Any],
+    reading: NomogramReading,
+) -> None:
+    """A patient's mark on a row, unless another of its group is his; hollow between two axes."""
     axis = row.ruler.axis
     if axis is None:
-        return None
-    for name, level in axis.given.items():
-        value = patient[name]
-        number = nomogram.spec.mains[name].type != "factor"
-        if (tick_label(float(value)) if number else label_of(value)) != level:
-            return None
+        return
+    values = nomogram.spec.encode(pd.DataFrame({name: [patient[name]] for name in patient}))
     group = next(group for group in nomogram.groups if axis in group.axes)
-    share = _inside(reading.points[group.name] / nomogram.max_points)
-    strip = row.strips[0]
-    if not row.ruler.levels:
-        above = [i for i, v in enumerate(axis.values) if float(v) >= float(patient[axis.variable])]
-        first = above[0] if above else len(axis.values) - 1
-        strip = next(s for s in row.strips if first in s.positions)
-    return share, strip.y
+    position, exact = group.axis_of(values, 1)
+    if group.axes[int(position[0])] is not axis:
+        return
+    run = 0 if row.ruler.levels else int(axis.run_of(values[axis.variable])[0])
+    strip = row.strips[run]
+    x = np.clip(layout.x(reading.points[group.name] / nomogram.max_points), *strip.ends)
+    style = {} if exact[0] else {"markerfacecolor": "white"}
+    pen.line([x], [strip.y], marker="o", markersize=4, color=PATIENT, **style)

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from usstats._partial_auc import check_range
+from usstats._roc_points import height
 from usstats.errors import ArgumentError
 from usstats.plots.style import (
     MARKERS,
@@ -23,6 +27,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+Float = np.float64
+
+
 class Curve(Protocol):
     """What is drawn: a `RocCurve`, or anything with its frame and area."""
 
@@ -32,12 +39,27 @@ class Curve(Protocol):
     def frame(self) -> pd.DataFrame: ...
 
 
+class Rule(Protocol):
+    """A frozen threshold, drawn as one operating point."""
+
+    @property
+    def value(self) -> float: ...
+
+    @property
+    def sensitivity(self) -> float: ...
+
+    @property
+    def specificity(self) -> float: ...
+
+
 def plot_roc(
     curves: Curve | Mapping[str, Curve],
     ax: Axes | None = None,
     *,
-    points: pd.DataFrame | None = None,
+    points: pd.DataFrame | Rule | None = None,
     band: bool = True,
+    specificity: tuple[float, float] | None = None,
+    sensitivity: tuple[float, float] | None = None,
 ) -> Axes:
     """Draw ROC curves on 1 - specificity.
 
@@ -47,13 +69,15 @@ def plot_roc(
         Drawn in this order; the legend gives each AUC with its interval.
     ax : Axes, optional
         A fresh 84 mm figure without it.
-    points : DataFrame, optional
+    points : DataFrame or Threshold, optional
         Operating points of people or of an ordinal scale: columns label, sensitivity,
         specificity and optionally group. Points of one group (of one label without groups)
         share a marker and a legend entry; a group named like a scale, such as BI-RADS, is
-        annotated with its labels.
+        annotated with its labels. A `Threshold` is drawn at its own sensitivity and specificity.
     band : bool
         Shade conf_low to conf_high where the curve has them.
+    specificity, sensitivity : (float, float), optional
+        Limits of a partial area (one of the two), shaded under each curve.
 
     Returns
     -------
@@ -62,7 +86,7 @@ def plot_roc(
     Raises
     ------
     ArgumentError
-        `points` lacks a column.
+        `points` lacks a column; limits that are no range inside [0, 1].
 
     Examples
     --------
@@ -78,8 +102,10 @@ def plot_roc(
         ax.plot([0, 1], [0, 1], color=REFERENCE_GREY, linewidth=0.6, zorder=1)
         for i, (name, curve) in enumerate(named.items()):
             _draw_curve(ax, i, name, curve, band=band)
+        if specificity is not None or sensitivity is not None:
+            _shade_part(ax, list(named.values()), *check_range(specificity, sensitivity))
         if points is not None:
-            _draw_points(ax, points, first=len(named))
+            _draw_points(ax, _as_points(points), first=len(named))
         _finish(ax)
     return ax
 
@@ -92,6 +118,41 @@ def _draw_curve(ax: Axes, i: int, name: str, curve: Curve, *, band: bool) -> Non
         low, high = frame["conf_low"], frame["conf_high"]
         ax.fill_between(x, low, high, color=style["color"], alpha=0.15, linewidth=0, zorder=1)
     ax.plot(x, frame["sensitivity"], label=curve_label(name, curve.auc), zorder=2 + i, **style)
+
+
+def _shade_part(ax: Axes, curves: list[Curve], focus: str, low: float, high: float) -> None:
+    """The area a partial AUC counts: below the curve, or to its right between sensitivities."""
+    line = ax.axvline if focus == "specificity" else ax.axhline
+    for limit in (low, high):
+        at = 1 - limit if focus == "specificity" else limit
+        line(at, color=REFERENCE_GREY, linewidth=0.6, linestyle=":", zorder=1)
+    for i, curve in enumerate(curves):
+        frame = curve.frame()
+        fill = {"color": line_style(i)["color"], "alpha": 0.2, "linewidth": 0, "zorder": 1.5}
+        rates = [frame[name].to_numpy() for name in ("specificity", "sensitivity")]
+        if focus == "specificity":
+            inner, edge = _part(rates[0], rates[1], low, high)
+            ax.fill_between(1 - inner, 0, edge, **fill)
+        else:
+            inner, edge = _part(rates[1][::-1], rates[0][::-1], low, high)
+            ax.fill_betweenx(inner, 1 - edge, 1, **fill)
+
+
+def _part(
+    x: NDArray[Float], y: NDArray[Float], low: float, high: float
+) -> tuple[NDArray[Float], NDArray[Float]]:
+    """The stretch of a falling curve between two limits, vertical pieces kept."""
+    inside = (x >= low) & (x <= high)
+    ends = height(x, y, np.array([low, high]))
+    return np.r_[low, x[inside], high], np.r_[ends[0], y[inside], ends[1]]
+
+
+def _as_points(points: pd.DataFrame | Rule) -> pd.DataFrame:
+    if isinstance(points, pd.DataFrame):
+        return points
+    label = f"threshold \N{GREATER-THAN OR EQUAL TO} {points.value:.3g}"
+    rates = {"sensitivity": [points.sensitivity], "specificity": [points.specificity]}
+    return pd.DataFrame({"label": [label]} | rates)
 
 
 def curve_label(name: str, area: Estimate) -> str:
@@ -158,4 +219,5 @@ def _finish(ax: Axes) -> None:
         ylabel="Sensitivity",
         aspect="equal",
     )
-    ax.legend(loc="lower right", fontsize=6.5)
+    legend = ax.legend(loc="lower right", fontsize=6.5, frameon=True, framealpha=0.8)
+    legend.get_frame().set(facecolor="white", edgecolor="none")

@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 from matplotlib.patches import Rectangle
 
+from usstats.delong import compare_auc
 from usstats.errors import ArgumentError
 from usstats.plots.cam import CamPanel, plot_cam_panels
 from usstats.plots.flow import plot_flow
 from usstats.plots.forest import plot_forest
+from usstats.roc import auc
 
 
 def ratios() -> pd.DataFrame:
@@ -54,6 +56,38 @@ def test_a_forest_draws_each_interval_where_it_lies():
     assert [label.get_text() for label in ax.get_yticklabels()] == ["age", r"\$fsh_x\$", "rare"]
 
 
+def test_a_forest_of_differences_is_linear_with_its_own_reference():
+    rng = np.random.default_rng(1)
+    y = np.arange(80) % 2
+    risks = {name: y + rng.normal(size=80) for name in ("a", "b", "$c")}
+    frame = compare_auc(y, risks).frame()
+    ax = plot_forest(frame, scale="linear", reference=0.0, xlabel="Difference of AUCs")
+    assert ax.get_xscale() == "linear"
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names == [
+        "a \N{MINUS SIGN} b",
+        "a \N{MINUS SIGN} \\$c",
+        "b \N{MINUS SIGN} \\$c",
+    ]
+    assert list(ax.lines[0].get_xdata()) == [0.0, 0.0]
+    low, high = ax.get_xlim()
+    assert low < min(frame["conf_low"].min(), 0)
+    assert high > frame["conf_high"].max()
+    assert not {"<", ">"} & {line.get_marker() for line in ax.lines}
+    ax.figure.canvas.draw()
+    assert len(ax.get_xticks()) <= 8
+
+
+def test_a_forest_of_areas_needs_no_reference():
+    y = np.arange(40) % 2
+    frame = auc(y, y + 0.9 * np.sin(np.arange(40))).frame().assign(model="nomogram")
+    ax = plot_forest(frame, scale="linear")
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["nomogram"]
+    assert all(len(set(line.get_xdata())) == len(line.get_xdata()) for line in ax.lines)
+    empty = frame.assign(estimate=np.nan, conf_low=np.nan, conf_high=np.nan)
+    assert plot_forest(empty, scale="linear").texts[0].get_text() == "not estimable"
+
+
 def test_the_first_row_of_a_forest_is_on_top():
     ax = plot_forest(ratios())
     bottom, top = ax.get_ylim()
@@ -91,6 +125,9 @@ def test_a_forests_ticks_are_few_plain_and_hold_one(span):
         ({"estimate": [-0.7, 0.5, 1.0]}, {}, "Ratios must be positive; got -0.7"),
         ({}, {"texts": ["a"]}, "`texts` has 1 entries for 3 rows"),
         ({}, {"labels": ["a"]}, "`labels` has 1 entries for 3 rows"),
+        ({}, {"scale": "sqrt"}, "`scale` must be one of 'log', 'linear'"),
+        ({}, {"reference": 0.0}, "`reference` must be a number on the log axis; got 0.0"),
+        ({}, {"reference": "1"}, "`reference` must be a number on the log axis; got '1'"),
     ],
 )
 def test_a_forest_refuses_what_it_cannot_draw(change, options, message):

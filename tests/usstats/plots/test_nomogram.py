@@ -2,111 +2,170 @@
 
 from __future__ import annotations
 
-from functools import cache
-from itertools import combinations, pairwise
+import warnings
+from itertools import pairwise
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
 
 from tests.usstats.models import appendicitis, appx_nomogram_fit, birthwt_nomogram_fit
-from usstats.errors import ArgumentError, UsstatsWarning
-from usstats.logistic import LogisticFit, fit_logistic
+from tests.usstats.plots.drawn_text import assert_readable
+from tests.usstats.plots.nomogram_gallery import (
+    GALLERY,
+    gallery_data,
+    gallery_nomogram,
+    overlays,
+)
+from usstats.errors import ArgumentError, MissingGlyphWarning, UsstatsWarning
 from usstats.nomogram import Nomogram, build_nomogram
-from usstats.plots._labels import monotone_runs, spread, thinned, wrap
+from usstats.nomogram_density import axis_density
+from usstats.plots import _fonts
+from usstats.plots._labels import roundness, spread, thinned, wrap
 from usstats.plots.nomogram import plot_nomogram
+from usstats.thresholds import choose_threshold
 
-LONG = "a label of forty characters, more or less"
-
-
-def gallery_data(n: int = 400) -> pd.DataFrame:
-    rng = np.random.default_rng(11)
-    data = pd.DataFrame(
-        {
-            "z": rng.normal(size=n) - 3,
-            "p": rng.beta(0.7, 0.7, n).clip(0.001, 0.999),
-            "pressure": rng.uniform(40, 200, n).round(),
-            "fsh": np.exp(rng.normal(scale=1.5, size=n)),
-            "six": rng.choice(["I", "II", "III", "IV", "V", "VI"], n),
-            "long": rng.choice([f"{LONG} {i}" for i in range(6)], n),
-            "cjk": rng.choice(["睾丸体积减小", "正常", "附睾增大伴回声不均匀且血流信号增多"], n),
-            "flag": rng.random(n) < 0.5,
-            "grade": rng.integers(1, 8, n),
-        }
-    )
-    wave = 3 * np.sin(data["z"] * 1.7) + 0.01 * (data["pressure"] - 120)
-    lp = wave - 0.5 * data["z"] + 2 * data["p"] + 0.3 * data["grade"] + 1.0 * data["flag"] - 3
-    return data.assign(y=(rng.random(n) < 1 / (1 + np.exp(-lp))).astype(int))
+#: Drawn at every run; the others with the slow tests.
+QUICK = (
+    "negative slopes",
+    "seven knots",
+    "long levels",
+    "Chinese levels",
+    "hostile names",
+    "huge effects",
+    "factor by factor",
+    "two splines, one held",
+    "Cox, three times and median",
+)
 
 
-FORMULAS = {
-    "negative": "y ~ z + p + pressure",
-    "turning": "y ~ rcs(z, 5) + rcs(pressure, 4)",
-    "transforms": "y ~ log(fsh) + logit(p) + rcs(pressure, 3)",
-    "six levels": "y ~ six + grade + flag",
-    "long labels": "y ~ long + p + z",
-    "characters": "y ~ cjk + pressure",
-    "interaction": "y ~ rcs(z, 4)*six + p",
-    "crossed factors": "y ~ six*flag + long",
-    "numbers as factor": "y ~ C(grade)*flag + pressure",
-}
-LABELS = {
-    "z": "Epididymal head diameter on the side of the lesion, standardised (SD)",
-    "pressure": "收缩压 (mmHg)",
-    "y": "non-obstructive azoospermia with $ and _underscores_",
-}
+def drawn(name: str, **options: Any) -> Axes:
+    """A model of the gallery; characters that no font here has become squares."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MissingGlyphWarning)
+        return gallery_nomogram(name).plot(**{**GALLERY[name].plot, **options})
 
 
-@cache
-def gallery_fit(name: str) -> LogisticFit:
-    return fit_logistic(FORMULAS[name], gallery_data())
+@pytest.mark.parametrize("name", QUICK)
+def test_no_text_is_covered_or_cropped(name: str) -> None:
+    ax = drawn(name, width_mm=84, **overlays(name))
+    assert ax.figure.get_figwidth() == pytest.approx(84 / 25.4)
+    assert_readable(ax, "png")
 
 
-def text_boxes(ax: Axes) -> list[tuple[str, Bbox]]:
-    ax.figure.canvas.draw()
-    shown = [text for text in ax.texts if text.get_text().strip()]
-    return [(text.get_text(), text.get_window_extent()) for text in shown]
+@pytest.mark.parametrize("kind", ["pdf", "svg"])
+def test_files_of_other_kinds_are_readable_too(kind: str) -> None:
+    for name in ("two factors of six", "long levels"):
+        assert_readable(drawn(name, **overlays(name)), kind)
 
 
-def assert_readable(ax: Axes) -> None:
-    """No text covers another, none leaves the figure."""
-    boxes, page = text_boxes(ax), ax.figure.bbox
-    for text, box in boxes:
-        assert box.x0 >= page.x0, f"{text!r} is cropped on the left"
-        assert box.x1 <= page.x1, f"{text!r} is cropped on the right"
-        assert box.y0 >= page.y0, f"{text!r} is cropped below"
-        assert box.y1 <= page.y1, f"{text!r} is cropped above"
-    for (a, first), (b, second) in combinations(boxes, 2):
-        wide = min(first.x1, second.x1) - max(first.x0, second.x0)
-        high = min(first.y1, second.y1) - max(first.y0, second.y0)
-        assert wide <= 0 or high <= 0, f"{a!r} covers {b!r}"
-
-
-@pytest.mark.parametrize("name", FORMULAS)
+@pytest.mark.slow
 @pytest.mark.parametrize("width_mm", [84.0, 174.0])
-def test_no_text_is_covered_or_cropped(name: str, width_mm: float) -> None:
-    nomogram = build_nomogram(gallery_fit(name))
-    ax = plot_nomogram(nomogram, width_mm=width_mm, labels=LABELS, show_lp=True)
-    assert ax.figure.get_figwidth() == pytest.approx(width_mm / 25.4)
-    assert_readable(ax)
+@pytest.mark.parametrize("name", GALLERY)
+def test_the_whole_gallery_is_readable(name: str, width_mm: float) -> None:
+    for kind in ("png", "pdf", "svg"):
+        assert_readable(drawn(name, width_mm=width_mm, **overlays(name)), kind)
+    assert_readable(drawn(name, width_mm=width_mm, labels=GALLERY[name].labels), "png")
 
 
-@pytest.mark.parametrize("name", ["turning", "six levels", "interaction", "characters"])
-def test_overlays_keep_the_text_readable(name: str) -> None:
-    nomogram, data = build_nomogram(gallery_fit(name)), gallery_data()
-    patient = data.iloc[3][list(nomogram.spec.variables)].to_dict()
-    ax = plot_nomogram(
-        nomogram, patient=patient, cutoff=0.35, density=data, labels=LABELS, width_mm=84
-    )
-    assert_readable(ax)
+def test_the_gallery_holds_sixty_models() -> None:
+    assert len(GALLERY) == 60
+    assert set(QUICK) <= set(GALLERY)
+
+
+def test_crowded_text_is_noticed() -> None:
+    ax = drawn("one number")
+    ax.text(6, 9, "over the points", fontsize=8)
+    with pytest.raises(AssertionError, match="covers"):
+        assert_readable(ax, "png")
+    ax.texts[-1].set_position((-5, -5))
+    with pytest.raises(AssertionError, match="is cropped"):
+        assert_readable(ax, "png")
+
+
+def test_the_notes_say_what_was_read() -> None:
+    name = "negative slopes"
+    ax = drawn(name, **overlays(name))
     note = ax.texts[-1].get_text()
-    risk = float(gallery_fit(name).predict(data.iloc[[3]])[0])
-    assert f"{risk:.2f}" in note
-    assert "Cut-off 0.35" in note
+    reading = gallery_nomogram(name).points(**overlays(name)["patient"])
+    assert f"{reading.risk:.2f} (95 % CI {reading.conf_low:.2f} to " in note
+    assert "Cut-off 0.35: beyond the risks points can reach" in note
+    assert "Outside development data" not in note
+
+
+@pytest.mark.parametrize(
+    ("lp", "text"),
+    [(0.0, "0.50"), (-6.0, "0.002"), (7.5, "0.9994"), (-12.0, "<0.0001"), (20.0, ">0.9999")],
+)
+def test_small_and_large_risks_are_written_with_enough_digits(lp: float, text: str) -> None:
+    from usstats.plots._nomogram_notes import _probability
+
+    assert _probability(1 / (1 + np.exp(-lp))) == text
+
+
+def test_a_cox_nomogram_shows_every_time_and_the_patients_survival() -> None:
+    name = "Cox, three times and median"
+    ax = drawn(name, **overlays(name))
+    texts = [text.get_text() for text in ax.texts]
+    assert {"Survival at 12 months", "Risk of dead by 36 months"} <= set(texts)
+    assert "Median time to dead (months)" in texts
+    note = " ".join(texts[-1].split())
+    assert "survival at 24 months 0." in note
+    assert "median time to dead (months) " in note
+    assert "risk of dead" not in note
+    assert note.endswith("Cut-off 0.35 for the risk by 12 months")
+
+
+def test_a_value_between_held_ones_is_drawn_hollow_and_said_so() -> None:
+    name = "two numbers, one held"
+    patient = {"z": -3.0, "pressure": 100.0, "p": 0.3}
+    ax = drawn(name, patient=patient)
+    hollow = [line for line in ax.lines if line.get_markerfacecolor() == "white"]
+    assert len(hollow) == 1
+    assert "pressure lies between those drawn" in " ".join(ax.texts[-1].get_text().split())
+    exact = drawn(name, patient={**patient, "pressure": 120.0})
+    assert not [line for line in exact.lines if line.get_markerfacecolor() == "white"]
+
+
+def test_the_frozen_threshold_is_marked_where_its_risk_stands() -> None:
+    data = gallery_data()
+    nomogram = gallery_nomogram("five knots")
+    threshold = choose_threshold(data["y"], nomogram.read(data)["risk"].to_numpy())
+    ax = nomogram.plot(cutoff=threshold)
+    (mark,) = [line for line in ax.lines if line.get_marker() == "v"]
+    totals = ticks_of(ax, "Total points")
+    per_point = (totals["100"] - totals["0"]) / 100
+    expected = totals["0"] + per_point * float(nomogram.total_of_risk(threshold.value))
+    assert float(mark.get_xdata()[0]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_character_without_a_font_is_warned_of_by_name(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(_fonts, "CJK_FONTS", ())
+    nomogram = build_nomogram(birthwt_nomogram_fit())
+    with pytest.warns(MissingGlyphWarning) as caught:
+        ax = nomogram.plot(labels={"age": "年龄（岁）", "race=white": "年"})
+    (warning,) = caught
+    assert str(warning.message) == (
+        "No installed font has 5 characters of the labels (年龄（岁）); they are drawn as empty "
+        'squares. Install "Noto Sans CJK SC" (Debian and Ubuntu: fonts-noto-cjk) and start Python '
+        "again."
+    )
+    assert _fonts.NO_GLYPH * 5 in {text.get_text() for text in ax.texts}
+
+
+@pytest.mark.parametrize(
+    ("characters", "font"),
+    [
+        ("정상", "Noto Sans CJK KR"),
+        ("ひ", "Noto Sans CJK JP"),
+        ("ꦲ", "Noto Sans font of their script"),
+    ],
+)
+def test_the_font_that_is_advised_suits_the_script(characters: str, font: str) -> None:
+    assert font in _fonts.advice(characters)
 
 
 def ticks_of(ax: Axes, name: str) -> dict[str, float]:
@@ -143,7 +202,7 @@ def test_a_patient_is_marked_where_the_reading_says() -> None:
     marks = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"]
     ruler = ticks_of(ax, "Points")
     reading = nomogram.points(**patient)
-    found = [(x - ruler["0"]) / (ruler["100"] - ruler["0"]) * 100 for x in marks[:5]]
+    found = [(x - ruler["0"]) / (ruler["100"] - ruler["0"]) * 100 for x in marks[2:]]
     np.testing.assert_allclose(found, list(reading.points.values()), atol=1e-6)
 
 
@@ -165,7 +224,7 @@ def test_given_axes_are_used_and_warned_of_when_too_low() -> None:
     nomogram = build_nomogram(birthwt_nomogram_fit())
     roomy = Figure(figsize=(7, 6)).add_subplot()
     assert plot_nomogram(nomogram, roomy) is roomy
-    assert_readable(roomy)
+    assert_readable(roomy, "png")
     low = Figure(figsize=(7, 1)).add_subplot()
     with pytest.warns(UsstatsWarning, match="mm high and the nomogram needs"):
         plot_nomogram(nomogram, low)
@@ -182,14 +241,43 @@ def test_options_are_checked() -> None:
 def test_hostile_labels_are_drawn_as_text() -> None:
     nomogram = build_nomogram(appx_nomogram_fit())
     ax = nomogram.plot(labels={"age": r"$\frac{1}{0}$", "wbc": "\x00 a\u202eb", "crp": "_x" * 60})
-    ax.figure.canvas.draw()
-    assert_readable(ax)
+    assert_readable(ax, "png")
 
 
 def test_density_follows_the_data() -> None:
     nomogram: Nomogram = build_nomogram(appx_nomogram_fit())
     ax = nomogram.plot(density=appendicitis())
-    assert len(ax.collections) == 6
+    folded = sum(len(axis.turns) for axis in nomogram.axes)
+    assert len(ax.collections) == len(nomogram.axes) + 1 + folded
+
+
+def test_each_patient_counts_on_the_axis_and_the_stretch_he_is_read_on() -> None:
+    data, nomogram = gallery_data(), gallery_nomogram("spline by factor")
+    table = axis_density(nomogram, data)
+    for axis in nomogram.axes:
+        if axis.variable != "z":
+            continue
+        mine = data.loc[data["six"] == axis.given["six"], "z"].to_numpy()
+        points = nomogram.read(data)["z * six"].to_numpy()[data["six"] == axis.given["six"]]
+        for run in set(axis.run_of(mine)):
+            part = table[(table["term"] == axis.name) & (table["run"] == run)]
+            inside = np.clip(points[axis.run_of(mine) == run] / 100, 0, 1)
+            assert part["share"].min() <= inside.min() + 1e-9
+            assert part["share"].max() >= inside.max() - 1e-9
+    assert table["height"].max() == pytest.approx(1)
+
+
+def test_values_that_patients_share_are_spikes_at_their_ticks() -> None:
+    data, nomogram = gallery_data(), gallery_nomogram("six levels")
+    table = axis_density(nomogram, data)
+    (grade,) = [axis for axis in nomogram.axes if axis.name == "grade"]
+    part = table[table["term"] == "grade"]
+    assert part["spike"].all()
+    np.testing.assert_allclose(np.sort(part["share"]), np.sort(grade.points) / 100, atol=1e-8)
+    counts = data["grade"].value_counts().sort_index().to_numpy()
+    heights = part.sort_values("share")["height"].to_numpy()
+    order = np.argsort(grade.points)
+    np.testing.assert_allclose(heights, counts[order] / counts.max())
 
 
 def _measure(text: str) -> tuple[float, float]:
@@ -225,10 +313,17 @@ def test_numbers_are_thinned_evenly_or_by_what_fits() -> None:
     assert [p.text for p in backwards] == ["4", "2", "0"]
 
 
-def test_axes_that_turn_back_are_split_at_the_turn() -> None:
-    assert monotone_runs([0, 3, 5, 4, 1, 2]) == [[0, 1, 2], [3, 4], [5]]
-    assert monotone_runs([5, 3, 1]) == [[0, 1, 2]]
-    assert monotone_runs([2, 2, 1]) == [[0, 1, 2]]
+def test_round_numbers_are_labelled_before_others() -> None:
+    assert sorted(["0.02", "0.1", "300", "1", "25", "5"], key=roundness)[:2] == ["0.1", "1"]
+    placed = thinned([0, 12, 24, 36, 60], ["0.01", "0.02", "0.1", "0.2", "1"], _measure)
+    assert [p.text for p in placed] == ["0.01", "0.1", "1"]
+
+
+def test_a_label_that_must_not_be_cut_gets_narrower_rows_first() -> None:
+    texts = [f"characters, more {i}" for i in range(4)]
+    placed = spread([10.0, 20.0, 30.0, 60.0], texts, _measure, 0, 125)
+    assert {p.text for p in placed} == {f"characters,\nmore {i}" for i in range(4)}
+    assert {p.row for p in placed} == {-1, 1}
 
 
 @pytest.mark.parametrize(
@@ -238,6 +333,7 @@ def test_axes_that_turn_back_are_split_at_the_turn() -> None:
         ("abcdefghij", 4, ["abcd", "efgh", "ij"]),
         ("睾丸体积减小", 4, ["睾丸", "体积", "减小"]),
         ("a b c", 20, ["a b c"]),
+        ("直径（毫米）", 11, ["直径（毫", "米）"]),
     ],
 )
 def test_wrapping_counts_wide_characters_twice(text: str, width: int, lines: list[str]) -> None:

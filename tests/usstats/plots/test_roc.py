@@ -16,7 +16,8 @@ from usstats.errors import ArgumentError
 from usstats.plots.roc import curve_label, plot_roc
 from usstats.plots.style import OKABE_ITO, REFERENCE_GREY
 from usstats.results import Estimate
-from usstats.roc import roc_curve
+from usstats.roc import partial_auc, roc_curve
+from usstats.thresholds import choose_threshold
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +119,38 @@ def test_a_group_shares_marker_and_entry_and_is_annotated(curves):
 def test_points_without_their_columns_are_refused(curves):
     with pytest.raises(ArgumentError, match="`points` lacks label, specificity; it has"):
         plot_roc(curves, points=READERS[["sensitivity"]])
+
+
+def test_a_frozen_threshold_is_one_operating_point(curves):
+    rule = choose_threshold([0, 0, 1, 1, 1], [0.1, 0.6, 0.4, 0.7, 0.9], specificity=1)
+    drawn = lines(plot_roc(curves, points=rule))["threshold \N{GREATER-THAN OR EQUAL TO} 0.7"]
+    assert_allclose(drawn.get_xydata(), [[1 - rule.specificity, rule.sensitivity]])
+
+
+def area_of(polygon):
+    x, y = polygon.get_paths()[0].vertices.T
+    return abs(np.sum(x * np.roll(y, 1) - y * np.roll(x, 1))) / 2
+
+
+@pytest.mark.parametrize(
+    "limits", [{"specificity": (0.8, 1.0)}, {"sensitivity": (0.7, 0.95)}, {"specificity": (0, 1)}]
+)
+def test_the_shaded_part_has_the_partial_area(limits):
+    rng = np.random.default_rng(2)
+    y = np.arange(60) % 2
+    s = (y + rng.normal(size=60)).round(1)
+    ax = plot_roc(roc_curve(y, s), **limits)
+    assert_allclose(area_of(ax.collections[0]), partial_auc(y, s, **limits).estimate)
+    ax.figure.canvas.draw()
+
+
+def test_each_curve_has_its_part_in_its_own_colour(curves):
+    shaded = plot_roc(curves, band=False, specificity=(0.9, 1)).collections
+    assert [to_hex(part.get_facecolor()[0][:3]).upper() for part in shaded] == list(OKABE_ITO[:2])
+    with pytest.raises(ArgumentError, match="exactly one of"):
+        plot_roc(curves, specificity=(0.9, 1), sensitivity=(0.9, 1))
+    with pytest.raises(ArgumentError, match="two different limits inside"):
+        plot_roc(curves, specificity=(90, 100))
 
 
 def test_given_axes_are_used_and_settings_left_alone(curves):

@@ -9,6 +9,7 @@ from scipy import stats
 
 from usstats._information import from_normal, from_replicates
 from usstats.decision import decision_curve, decision_curve_survival
+from usstats.decision_value import ValueOfInformation, value_of_information
 from usstats.errors import (
     ArgumentError,
     OutcomeError,
@@ -17,7 +18,6 @@ from usstats.errors import (
     RiskError,
     UsstatsWarning,
 )
-from usstats.value_of_information import ValueOfInformation, value_of_information
 
 AT = np.array([0.1, 0.3, 0.5, 0.7])
 METHODS = ("bayesian_bootstrap", "asymptotic")

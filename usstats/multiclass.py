@@ -1,0 +1,17 @@
+"""Several classes: each against the rest, AUCs with intervals, calibration of probabilities."""
+
+from usstats._multiclass_auc import MulticlassAuc, multiclass_auc
+from usstats._multiclass_calibration import MulticlassCalibration, assess_multiclass_calibration
+from usstats._multiclass_comparison import MulticlassAucComparison, compare_multiclass_auc
+from usstats._multiclass_report import MulticlassReport, multiclass_report
+
+__all__ = [
+    "MulticlassAuc",
+    "MulticlassAucComparison",
+    "MulticlassCalibration",
+    "MulticlassReport",
+    "assess_multiclass_calibration",
+    "compare_multiclass_auc",
+    "multiclass_auc",
+    "multiclass_report",
+]
