@@ -13,9 +13,8 @@ from torch.nn.functional import interpolate
 
 from usstats._check import check_option
 from usstats.errors import ArgumentError
-from usstats.overlap import CamOverlap, cam_overlap
 
-__all__ = ["CamOverlap", "GradCam", "cam_overlap", "unit_map"]
+__all__ = ["GradCam", "unit_map"]
 
 _SIGN = {"event": 1.0, "non_event": -1.0}
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from dl.cam import GradCam, cam_overlap, unit_map
+from dl.cam import GradCam, unit_map
 from dl.data import ImageStudy
 from dl.geometry import letterbox
 from dl.images import read_image, read_mask
@@ -20,6 +20,7 @@ from dl.inference import as_input, logits, steady_torch
 from dl.prepare import Preparation
 from dl.run_folder import Run, open_run
 from dl.train import START, epoch_seed
+from usstats.overlap import cam_overlap
 
 __all__ = ["CamRecord", "cam_frame", "explain"]
 

@@ -10,7 +10,7 @@ from torch import nn
 from dl.cam import GradCam, unit_map
 from dl.registry import build
 from tests.dl import worlds  # noqa: F401 - registers the tiny network
-from usstats.errors import ArgumentError, PairingError
+from usstats.errors import ArgumentError
 
 
 @pytest.fixture
