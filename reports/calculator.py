@@ -4,54 +4,42 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import pandas as pd
+import numpy as np
 from markupsafe import Markup
 
-from reports.files import atomic_write_text, clean_text, json_text, sha256_bytes
-from reports.numbers import format_shortest
+from reports._calculator_content import CONF_LEVEL, Labels, page_content, rounded
+from reports.files import atomic_write_text, clean_text, json_text
+from reports.numbers import format_significant
 from reports.templating import page_environment, template_text
-from usstats._intervals import normal_quantile
-from usstats.axes import Axis, Group
-from usstats.design import DesignSpec
+from usstats._updating_result import IN_WORDS
+from usstats.cox_json import cox_content
 from usstats.errors import ArgumentError
-from usstats.nomogram import Nomogram
-from usstats.terms import Term
-from usstats.ticks import tick_label
+from usstats.logistic import LogisticFit
+from usstats.model_json import content_digest, fit_content
+from usstats.nomogram import Nomogram, build_nomogram
+from usstats.outcome_scale import Survival
+from usstats.pooled_fit import PooledFit
+from usstats.survival import CoxFit
+from usstats.updating import UpdatedModel
 from usstats.variables import VariableRange
 
-__all__ = ["calculator_html", "model_hash", "write_calculator"]
+__all__ = ["calculator_html", "calculator_nomogram", "model_hash", "write_calculator"]
 
-Labels = Mapping[str, str]
+Fit = LogisticFit | PooledFit | UpdatedModel | CoxFit
 
 LARGEST_BYTES = 150_000
-CONF_LEVEL = 0.95
-#: Open bounds of the values a term is defined for.
-DOMAINS = {"log": (0.0, None), "logit": (0.0, 1.0)}
+SCRIPTS = ("model", "axes", "drawing", "nomogram", "page")
+#: Characters that mean something to a page's parser, and those that UTF-8 cannot hold.
+_ACTIVE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 INTENDED_USE = (
     "Research use only; not a medical device. Meant for studying the model, not for the care of a "
     "patient."
 )
-
-
-class Fit(Protocol):
-    """What is read of a fitted model, pooled over imputations or not."""
-
-    @property
-    def params(self) -> pd.Series[float]: ...
-    @property
-    def covariance(self) -> pd.DataFrame: ...
-    @property
-    def spec(self) -> DesignSpec: ...
-    @property
-    def n(self) -> int: ...
-    @property
-    def n_event(self) -> int: ...
 
 
 def write_calculator(
@@ -71,16 +59,19 @@ def write_calculator(
 
     Parameters
     ----------
-    fit : LogisticFit or PooledFit
+    fit : LogisticFit, PooledFit, UpdatedModel or CoxFit
     nomogram : Nomogram
-        Of the same fit.
+        Of the same fit, from `build_nomogram` or `calculator_nomogram`; that of a Cox model says
+        at which times the page gives survival and risk.
     path : str or Path
     title, outcome_label : str
         Of the page, and of what the risk is a risk of.
     units, labels : mapping of str to str, optional
-        Unit and printed name of each variable.
+        Unit and printed name of each variable; `labels` may also name levels, by
+        "variable=level".
     threshold : float, optional
-        The cut-off frozen in development; the page says on which side the risk lies.
+        The cut-off frozen in development; the page says on which side the risk lies. Of a Cox
+        model it is one of the risk by the first of the nomogram's times.
     model_card : mapping of str to str, optional
         Further lines about the model: population, performance, version.
     synthetic : bool
@@ -93,12 +84,27 @@ def write_calculator(
     Raises
     ------
     ArgumentError
-        A nomogram of another fit, a threshold outside (0, 1), or a page over 150 kB.
+        Not one of these models, a nomogram of another fit, a threshold outside (0, 1), or a page
+        over 150 kB.
 
     Notes
     -----
     The page evaluates the design columns themselves, so its risk is the fit's, not one read off
-    axes. Its script may run by its hash alone; names and levels reach the page only as JSON text.
+    axes. Its scripts may run by their hashes alone; names and levels reach the page only as JSON
+    text. It keeps nothing and asks for nothing.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> from usstats.logistic import fit_logistic
+    >>> data = pd.DataFrame({"y": [0, 0, 1, 0, 1, 1], "x": [0.0, 12, 21, 33, 40, 50]})
+    >>> fit = fit_logistic("y ~ x", data)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "calculator.html"
+    ...     options = {"title": "A study", "outcome_label": "retrieval"}
+    ...     write_calculator(fit, calculator_nomogram(fit), path, **options).name
+    'calculator.html'
     """
     page = calculator_html(
         fit,
@@ -113,7 +119,10 @@ def write_calculator(
     )
     size = len(page.encode("utf-8"))
     if size > LARGEST_BYTES:
-        msg = f"The calculator would have {size} bytes, more than {LARGEST_BYTES}; use fewer ticks."
+        msg = (
+            f"The calculator would have {size} bytes, more than {LARGEST_BYTES}. Use fewer ticks; "
+            "for a Cox model leave out the median, which needs a hazard at every event."
+        )
         raise ArgumentError(msg)
     return atomic_write_text(path, page)
 
@@ -131,178 +140,228 @@ def calculator_html(
     synthetic: bool = False,
 ) -> str:
     """Return the page; arguments as `write_calculator`."""
-    _check(fit, nomogram, threshold)
-    content = _model_content(fit, nomogram, units or {}, labels or {})
-    content |= {"threshold": threshold, "outcome_label": _sentence_case(outcome_label)}
+    _check(fit, nomogram)
+    content = page_content(
+        nomogram,
+        outcome=clean_text(outcome_label),
+        units=units or {},
+        labels=labels or {},
+        threshold=_checked_threshold(threshold),
+    )
     style = template_text("calculator.css")
-    scripts = [template_text(f"calculator_{name}.js") for name in ("model", "page")]
+    scripts = [template_text(f"calculator_{name}.js") for name in SCRIPTS]
     return (
         page_environment()
         .get_template("calculator.html")
         .render(
             title=clean_text(title),
-            outcome_label=_sentence_case(outcome_label),
+            headline=_headline(nomogram, outcome_label),
             synthetic=synthetic,
-            card=list(_card(fit, model_card or {})),
+            card=list(_card(fit, nomogram, model_card or {})),
+            equation=list(_equation(nomogram)),
+            scale_name="log hazard ratios" if _survival(nomogram) else "log odds",
             style=Markup(style),  # noqa: S704 - our own file
             style_hash=_csp_hash(style),
-            model_script=Markup(scripts[0]),  # noqa: S704
-            model_script_hash=_csp_hash(scripts[0]),
-            page_script=Markup(scripts[1]),  # noqa: S704
-            page_script_hash=_csp_hash(scripts[1]),
+            scripts=[Markup(script) for script in scripts],  # noqa: S704
+            script_hashes=[_csp_hash(script) for script in scripts],
             model_json=Markup(_inert_json(content)),  # noqa: S704 - no `<` is left in it
         )
     )
 
 
+def calculator_nomogram(
+    fit: Fit,
+    *,
+    hold: Mapping[str, Sequence[float]] | None = None,
+    times: float | Sequence[float] | None = None,
+    time_unit: str = "",
+) -> Nomogram:
+    """Build a nomogram of any model, choosing the values that interacting numbers are held at.
+
+    Parameters
+    ----------
+    fit : LogisticFit, PooledFit, UpdatedModel or CoxFit
+    hold, times, time_unit
+        As `build_nomogram`. Of numbers that interact, all but the first not in `hold` are held at
+        their quartiles in development.
+
+    Returns
+    -------
+    Nomogram
+
+    Raises
+    ------
+    ArgumentError, DesignError
+        As `build_nomogram`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from usstats.logistic import fit_logistic
+    >>> data = pd.DataFrame({"y": [0, 0, 1, 0, 1, 1], "x": [0.0, 12, 21, 33, 40, 50]})
+    >>> [axis.name for axis in calculator_nomogram(fit_logistic("y ~ x", data)).axes]
+    ['x']
+    """
+    chosen: dict[str, Sequence[float]] = dict(hold or {})
+    for first, second in _interacting_numbers(fit):
+        if first not in chosen and second not in chosen:
+            chosen[second] = _quartiles(fit.spec.ranges[second])
+    return build_nomogram(fit, hold=chosen, times=times, time_unit=time_unit)
+
+
+def _interacting_numbers(fit: Fit) -> Iterator[tuple[str, str]]:
+    """Pairs of continuous variables that interact, each in the order of the model."""
+    spec = fit.spec
+    order = {name: i for i, name in enumerate(spec.variables)}
+    for term in spec.terms:
+        numbers = [p for p in term.parts if spec.mains[p].type != "factor"]
+        continuous = [name for name in numbers if not spec.ranges[name].values]
+        if len(continuous) == 2:
+            first, second = sorted(continuous, key=order.__getitem__)
+            yield first, second
+
+
+def _quartiles(known: VariableRange) -> list[float]:
+    """Quartiles as a reader would round them."""
+    return sorted(
+        {
+            rounded(float(q or 0.0))
+            for q in (known.lower_quartile, known.median, known.upper_quartile)
+        }
+    )
+
+
 def model_hash(fit: Fit) -> str:
-    """SHA-256 of a model's design, coefficients and covariance: its name across files."""
-    content = {
-        "spec": fit.spec.to_dict(),
-        "params": [float(value) for value in fit.params],
-        "covariance": fit.covariance.to_numpy(dtype=float),
-    }
-    return sha256_bytes(json_text(content, indent=None).encode("utf-8", "surrogatepass"))
+    """SHA-256 of a model: the digest that its file, written by `to_json`, carries.
+
+    A pooled model's file holds it at `pooled_model.sha256`.
+
+    Raises
+    ------
+    ArgumentError
+        Not a logistic, pooled, updated or Cox model.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from usstats.logistic import fit_logistic
+    >>> data = pd.DataFrame({"y": [0, 0, 1, 0, 1, 1], "x": [0.0, 12, 21, 33, 40, 50]})
+    >>> len(model_hash(fit_logistic("y ~ x", data)))
+    64
+    """
+    if isinstance(fit, CoxFit):
+        return content_digest(cox_content(fit))
+    if isinstance(fit, PooledFit | UpdatedModel):
+        return content_digest(fit_content(fit.model))
+    if isinstance(fit, LogisticFit):
+        return content_digest(fit_content(fit))
+    msg = f"`fit` must be a logistic, pooled, updated or Cox model; got {type(fit).__name__}."
+    raise ArgumentError(msg)
 
 
-def _check(fit: Fit, nomogram: Nomogram, threshold: float | None) -> None:
-    own, drawn = fit.params, nomogram.params
-    if list(own.index) != list(drawn.index) or not (own.to_numpy() == drawn.to_numpy()).all():
+def _check(fit: Fit, nomogram: Nomogram) -> None:
+    if not isinstance(fit, LogisticFit | PooledFit | UpdatedModel | CoxFit):
+        model_hash(fit)
+    if not _is_of(nomogram, fit):
         msg = "`nomogram` was not built from `fit`: their coefficients differ."
         raise ArgumentError(msg)
-    if threshold is not None and not 0 < threshold < 1:
+
+
+def _is_of(nomogram: Nomogram, fit: Fit) -> bool:
+    """Whether coefficients, covariance and baseline hazard are those of the fit."""
+    own, drawn, record = fit.params, nomogram.params, nomogram.model.record
+    if list(own.index) != list(drawn.index) or nomogram.spec.to_dict() != fit.spec.to_dict():
+        return False
+    pairs: list[tuple[Any, Any]] = [(own, drawn), (fit.covariance, nomogram.covariance)]
+    if isinstance(fit, CoxFit):
+        if record is None:
+            return False
+        pairs.append((fit.baseline.hazard_at(record.times), record.hazard))
+    elif record is not None:
+        return False
+    return all(np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True) for a, b in pairs)
+
+
+def _checked_threshold(threshold: float | None) -> float | None:
+    if threshold is None:
+        return None
+    if not isinstance(threshold, int | float | np.number) or not 0 < threshold < 1:
         msg = f"`threshold` must be a risk between 0 and 1; got {threshold!r}."
         raise ArgumentError(msg)
+    return float(threshold)
 
 
-def _model_content(fit: Fit, nomogram: Nomogram, units: Labels, labels: Labels) -> dict[str, Any]:
-    """Everything the page computes with, as plain values."""
-    spec = fit.spec
-    return {
-        "terms": [term.to_dict() for term in spec.terms],
-        "params": [float(value) for value in fit.params],
-        "covariance": fit.covariance.to_numpy(dtype=float).tolist(),
-        "means": list(getattr(fit, "means", None) or [0.0] * len(fit.params)),
-        "centred_intercept": float(getattr(fit, "centred_intercept", fit.params.iloc[0])),
-        "quantile": normal_quantile(CONF_LEVEL),
-        "level_text": f"{CONF_LEVEL * 100:g}%",
-        "variables": [_variable(spec, name, units, labels) for name in spec.variables],
-        **_nomogram_content(spec, nomogram, labels),
-    }
+def _survival(nomogram: Nomogram) -> bool:
+    return nomogram.model.record is not None
 
 
-def _variable(spec: DesignSpec, name: str, units: Labels, labels: Labels) -> dict[str, Any]:
-    """One field of the form."""
-    term, known = spec.mains[name], spec.ranges[name]
-    base = {"name": name, "label": labels.get(name, name), "unit": units.get(name, "")}
-    if term.type == "factor":
-        return base | {
-            "kind": "factor",
-            "levels": list(term.levels or ()),
-            "typical": known.adjust_to,
-            "range_text": "",
-            "domain_text": "Choose one of the levels.",
-        }
-    above, below = DOMAINS.get(term.type, (None, None))
-    return base | {
-        "kind": "number",
-        "minimum": known.minimum,
-        "maximum": known.maximum,
-        "typical": known.median,
-        "above": above,
-        "below": below,
-        "range_text": _range_text(known),
-        "domain_text": _domain_text(above, below),
-    }
+def _headline(nomogram: Nomogram, outcome_label: str) -> str:
+    """What the large number is."""
+    time = nomogram.risk_scale.time
+    by = "" if time is None else f" by {time:g} {nomogram.model.unit}".rstrip()
+    return f"{_sentence_case(outcome_label)}: predicted risk{clean_text(by)}"
 
 
-def _range_text(known: VariableRange) -> str:
-    ends = (float(known.minimum or 0.0), float(known.maximum or 0.0))
-    low, high = (format_shortest(value, preset="plain") for value in ends)
-    return f"Developed between {low} and {high}"
-
-
-def _domain_text(above: float | None, below: float | None) -> str:
-    if above is None:
-        return "Enter a number."
-    return "Enter a number above 0." if below is None else "Enter a number between 0 and 1."
-
-
-def _nomogram_content(spec: DesignSpec, nomogram: Nomogram, labels: Labels) -> dict[str, Any]:
-    """Axes, scales and ticks of the drawing."""
-    ends = [0.0, *nomogram.total_ticks, *nomogram.total_of_risk(nomogram.risk_ticks).tolist()]
-    points = [point for axis in nomogram.axes for point in axis.points.tolist()]
-    hundredth = nomogram.max_points / 10
-    return {
-        "points_per_unit": nomogram.points_per_lp,
-        "points_range": [min(0.0, *points), max(nomogram.max_points, *points)],
-        "points_ticks": [_tick(i * hundredth, tick_label(i * hundredth)) for i in range(11)],
-        "total_range": [min(ends), max(ends)],
-        "total_ticks": [_tick(at, tick_label(at)) for at in nomogram.total_ticks],
-        "risk_ticks": [
-            _tick(float(nomogram.total_of_risk(risk)), tick_label(risk))
-            for risk in nomogram.risk_ticks
-        ],
-        "axes": [
-            axis for group in nomogram.groups for axis in _axes(spec, nomogram, group, labels)
-        ],
-    }
-
-
-def _axes(
-    spec: DesignSpec, nomogram: Nomogram, group: Group, labels: Labels
-) -> Iterator[dict[str, Any]]:
-    """The axes of one group; of several, a patient is read off the one for his levels."""
-    columns = [column for term in group.terms for column in spec.blocks[term.name]]
-    variables = list(dict.fromkeys(name for term in group.terms for name in _names(term)))
-    for axis in group.axes:
-        yield {
-            "label": _axis_label(axis, labels),
-            "columns": columns,
-            "variables": variables,
-            "given": dict(axis.given),
-            "zero": group.least,
-            "spread": spec.mains[axis.variable].type == "factor",
-            "ticks": _axis_ticks(axis),
-        }
-
-
-def _names(term: Term) -> tuple[str, ...]:
-    return term.parts or (term.name,)
-
-
-def _axis_label(axis: Axis, labels: Labels) -> str:
-    name = labels.get(axis.variable, axis.variable)
-    given = ", ".join(f"{labels.get(key, key)} = {level}" for key, level in axis.given.items())
-    return f"{name} ({given})" if given else name
-
-
-def _axis_ticks(axis: Axis) -> list[dict[str, Any]]:
-    """Ticks; where a curve turns back, the returning part hangs below the line."""
-    points = axis.points.tolist()
-    rising = points[-1] >= points[0]
-    turned = [(b >= a) != rising for a, b in pairwise(points)]
-    back = [*turned[:1], *turned]
-    if any(isinstance(value, str) for value in axis.values):
-        back = [False] * len(points)
-    ticks = zip(points, axis.labels, back, strict=True)
-    return [_tick(at, label) | ({"below": True} if low else {}) for at, label, low in ticks]
-
-
-def _tick(at: float, text: str) -> dict[str, Any]:
-    return {"at": at, "text": clean_text(str(text))}
-
-
-def _card(fit: Fit, model_card: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _card(fit: Fit, nomogram: Nomogram, model_card: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Lines about the model: what it is for first, its hash last; the caller's own win."""
     lines = {
         "Intended use": INTENDED_USE,
-        "Development": f"{fit.n} patients, {fit.n_event} with the outcome",
+        **dict(_samples(fit)),
         **model_card,
-        "Interval": f"{CONF_LEVEL * 100:g}% Wald interval of the predicted mean risk",
+        "Interval": _interval_text(nomogram),
         "Model (SHA-256)": model_hash(fit),
     }
     yield from ((clean_text(name), clean_text(text)) for name, text in lines.items())
+
+
+def _samples(fit: Fit) -> Iterator[tuple[str, str]]:
+    """What the model was developed, and updated, with."""
+    if not isinstance(fit, UpdatedModel):
+        yield "Development", _sample(fit)
+        return
+    yield "Development", _sample(fit.original)
+    if fit.method != "none":
+        yield "Update", f"{_sentence_case(IN_WORDS[fit.method])}: {_sample(fit)}"
+
+
+def _sample(fit: Fit) -> str:
+    """Patients and events; rows where patients have several."""
+    events = f"{fit.n_event} with the outcome"
+    if fit.n_cluster is None:
+        return f"{fit.n} patients, {events}"
+    return f"{fit.n} rows of {fit.n_cluster} patients, {events}"
+
+
+def _interval_text(nomogram: Nomogram) -> str:
+    if not np.isfinite(nomogram.model.slope_covariance).all():
+        return "None: this kind of model has no standard errors"
+    level = f"{CONF_LEVEL * 100:g}%"
+    if _survival(nomogram):
+        return f"{level} interval by log(-log survival), with the error of the baseline hazard"
+    return f"{level} Wald interval of the predicted mean risk"
+
+
+def _equation(nomogram: Nomogram) -> Iterator[tuple[str, str]]:
+    """Coefficients, and what else it takes to compute a risk by hand."""
+    model, spec = nomogram.model, nomogram.spec
+    for name, value in model.params.items():
+        yield clean_text(str(name)), _number(value)
+    for term in spec.terms:
+        if term.type == "rcs":
+            yield f"Knots of {clean_text(term.name)}", ", ".join(map(_number, term.knots or ()))
+    if not _survival(nomogram):
+        return
+    centre = float(model.reference.columns @ model.slopes) - model.reference.lp
+    yield "Subtracted from the linear predictor", _number(centre)
+    scales = [nomogram.risk_scale, *(axis.scale for axis in nomogram.outcomes)]
+    hazards = {scale.time: scale.hazard for scale in scales if isinstance(scale, Survival)}
+    for time, hazard in hazards.items():
+        at = f"{time:g} {model.unit}".strip()
+        yield clean_text(f"Baseline cumulative hazard by {at}"), _number(hazard)
+
+
+def _number(value: float) -> str:
+    return format_significant(value, 6, preset="plain")
 
 
 def _sentence_case(text: str) -> str:
@@ -313,19 +372,7 @@ def _sentence_case(text: str) -> str:
 
 def _inert_json(content: Mapping[str, Any]) -> str:
     """JSON that cannot end its script element, whatever a column is called."""
-    text = json_text(_cleaned(content), indent=None)
-    for character in ("<", ">", "&", "\u2028", "\u2029"):
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
-
-
-def _cleaned(value: Any) -> Any:
-    """The same content without a number that JSON has no word for."""
-    if isinstance(value, Mapping):
-        return {key: _cleaned(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_cleaned(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return _ACTIVE.sub(lambda found: f"\\u{ord(found[0]):04x}", json_text(content, indent=None))
 
 
 def _csp_hash(text: str) -> str:

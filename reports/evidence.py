@@ -15,12 +15,14 @@ from typing import Any
 import pandas as pd
 
 from reports.numbers import (
+    format_auc,
     format_count,
     format_estimate,
     format_number,
     format_p,
     format_percent,
 )
+from reports.tables.words import words_for
 from reports.text import Value
 from usstats.errors import SchemaError
 
@@ -65,9 +67,11 @@ class Evidence:
         return frame.iloc[0]
 
     def number(self, table: str, column: str, decimals: int = 2, **where: object) -> Value:
-        """One cell, rounded."""
+        """One cell, rounded as its measure asks: an AUC below 1 never becomes 1."""
         value = float(self.row(table, **where)[column])
-        return Value(_key(table, column, where), format_number(value, decimals, preset=self.preset))
+        is_unit = words_for(str(where.get("measure"))).kind == "unit"
+        written = (format_auc if is_unit else format_number)(value, decimals, preset=self.preset)
+        return Value(_key(table, column, where), written)
 
     def count(self, table: str, column: str, **where: object) -> Value:
         """One cell that is a count."""
@@ -83,10 +87,10 @@ class Evidence:
             _key(table, column, where), format_percent(row[column], row[of], preset=self.preset)
         )
 
-    def p_value(self, table: str, **where: object) -> Value:
+    def p_value(self, table: str, *, column: str = "p_value", **where: object) -> Value:
         """A p value with its symbol."""
-        p = float(self.row(table, **where)["p_value"])
-        return Value(_key(table, "p_value", where), format_p(p, preset=self.preset, symbol=True))
+        p = float(self.row(table, **where)[column])
+        return Value(_key(table, column, where), format_p(p, preset=self.preset, symbol=True))
 
     def estimate(
         self, table: str, decimals: int = 2, kind: str = "number", **where: object

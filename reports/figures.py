@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
+from reports.figure_presets import FIGURE_PRESETS, FigurePreset, figure_preset
 from reports.files import atomic_write_bytes, slug
 from usstats._check import check_option
 from usstats.errors import ArgumentError
@@ -30,104 +32,7 @@ __all__ = [
 
 FIGURE_FORMATS = ("pdf", "svg", "png")
 MM_PER_INCH = 25.4
-_FONTS = ("Arial", "Helvetica", "Liberation Sans", "DejaVu Sans")
 _BASE_FONT = re.compile(rb"/BaseFont\s*/(?:[A-Z]{6}\+)?([^\s/<>\[\]()]+)")
-
-
-@dataclass(frozen=True, kw_only=True)
-class FigurePreset:
-    """A publisher's rules for artwork, with where and when they were read.
-
-    Attributes
-    ----------
-    name : str
-    width_single_mm, width_double_mm : float
-        One column; both columns.
-    dpi_line, dpi_combination, dpi_halftone : int
-        Raster resolution for line art, line art with pictures, and pictures.
-    fonts : tuple of str
-        In order of preference; the first one installed is used.
-    least_font_pt : float
-    panel_case : {"lower", "upper"}
-    source, date : str
-    """
-
-    name: str
-    width_single_mm: float
-    width_double_mm: float
-    dpi_line: int
-    dpi_combination: int
-    dpi_halftone: int
-    fonts: tuple[str, ...] = _FONTS
-    least_font_pt: float = 6.0
-    panel_case: str = "lower"
-    source: str
-    date: str
-
-    def width_mm(self, width: str | float) -> float:
-        """Millimetres of `single`, `double`, or of a number as it is."""
-        if isinstance(width, str):
-            check_option(width, ("single", "double"), name="width")
-            return self.width_single_mm if width == "single" else self.width_double_mm
-        return float(width)
-
-    def dpi(self, kind: str) -> int:
-        """Raster resolution for `line`, `combination` or `halftone`."""
-        check_option(kind, ("line", "combination", "halftone"), name="kind")
-        return int(getattr(self, f"dpi_{kind}"))
-
-
-_SPRINGER: dict[str, Any] = {
-    "width_single_mm": 84.0,
-    "width_double_mm": 174.0,
-    "dpi_line": 1200,
-    "dpi_combination": 600,
-    "dpi_halftone": 300,
-    "date": "2026",
-}
-
-FIGURE_PRESETS = {
-    preset.name: preset
-    for preset in (
-        FigurePreset(name="springer", source="Springer artwork guidelines", **_SPRINGER),
-        FigurePreset(
-            name="european_radiology",
-            source="European Radiology, instructions for authors (Springer artwork)",
-            **_SPRINGER,
-        ),
-        FigurePreset(
-            name="elsevier",
-            width_single_mm=90.0,
-            width_double_mm=190.0,
-            dpi_line=1000,
-            dpi_combination=500,
-            dpi_halftone=300,
-            source="Elsevier artwork sizing",
-            date="2026",
-        ),
-        FigurePreset(
-            name="radiology",
-            width_single_mm=3.5 * MM_PER_INCH,
-            width_double_mm=7 * MM_PER_INCH,
-            dpi_line=1200,
-            dpi_combination=600,
-            dpi_halftone=300,
-            panel_case="upper",
-            source="RSNA figure guidelines (to be checked before submission)",
-            date="2026",
-        ),
-        FigurePreset(
-            name="plain",
-            width_single_mm=84.0,
-            width_double_mm=174.0,
-            dpi_line=300,
-            dpi_combination=300,
-            dpi_halftone=300,
-            source="this software: for the screen",
-            date="2026",
-        ),
-    )
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,20 +75,8 @@ class FigureFiles:
         }
 
 
-def figure_preset(preset: str | FigurePreset) -> FigurePreset:
-    """Return a preset by its name; one of your own passes through.
-
-    >>> figure_preset("elsevier").width_single_mm
-    90.0
-    """
-    if isinstance(preset, FigurePreset):
-        return preset
-    check_option(preset, FIGURE_PRESETS, name="preset")
-    return FIGURE_PRESETS[preset]
-
-
 def save_figure(
-    fig: Figure,
+    fig: Figure | Axes,
     folder: str | Path,
     name: str,
     preset: str | FigurePreset = "springer",
@@ -199,7 +92,8 @@ def save_figure(
 
     Parameters
     ----------
-    fig : Figure
+    fig : Figure or Axes
+        Axes stand for the figure they are on: what a result's `plot` returns.
     folder : str or Path
     name : str
         File name without its ending.
@@ -219,7 +113,7 @@ def save_figure(
     ArgumentError
         An unknown option, or text smaller than the preset's least size.
     """
-    rules = figure_preset(preset)
+    rules, fig = figure_preset(preset), _figure_of(fig)
     for item in formats:
         check_option(item, (*FIGURE_FORMATS, "tiff"), name="formats")
     with _drawn_for(fig, rules, rules.width_mm(width)):
@@ -250,7 +144,7 @@ def letter_panels(
     """Put a bold letter at the top left of each panel, in the preset's case."""
     rules = figure_preset(preset)
     for position, ax in enumerate(axes):
-        letter = chr(ord("a") + position)
+        letter = _letters(position)
         ax.annotate(
             letter.upper() if rules.panel_case == "upper" else letter,
             xy=(0, 1),
@@ -262,6 +156,22 @@ def letter_panels(
             fontsize=size,
             fontweight="bold",
         )
+
+
+def _letters(position: int) -> str:
+    """a to z, then aa to zz."""
+    first, last = divmod(position, len(ascii_lowercase))
+    return (ascii_lowercase[first - 1] if first else "") + ascii_lowercase[last]
+
+
+def _figure_of(drawn: Figure | Axes) -> Figure:
+    from matplotlib.figure import Figure as AnyFigure
+
+    figure = drawn if isinstance(drawn, AnyFigure) else getattr(drawn, "figure", None)
+    if not isinstance(figure, AnyFigure):
+        msg = f"`fig` must be a matplotlib Figure or Axes; got {type(drawn).__name__}."
+        raise ArgumentError(msg)
+    return figure
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from dl.fingerprint import sha256_file
 from usstats.errors import ArgumentError
 
 __all__ = [
+    "FORMULA_STARTS",
     "atomic_write_bytes",
     "atomic_write_text",
     "clean_text",
@@ -35,7 +36,8 @@ __all__ = [
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+#: What a spreadsheet takes for the beginning of a formula.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _PORTS = {f"{port}{number}" for port in ("com", "lpt") for number in range(10)}
 _DEVICE_NAMES = {"con", "prn", "aux", "nul"} | _PORTS
@@ -190,7 +192,7 @@ def defuse(text: str) -> str:
     >>> defuse("=HYPERLINK(1)"), defuse("-1.5"), defuse("plain")
     ("'=HYPERLINK(1)", '-1.5', 'plain')
     """
-    if text.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(text):
+    if text.startswith(FORMULA_STARTS) and not _NUMBER.fullmatch(text):
         return f"'{text}"
     return text
 

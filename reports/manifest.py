@@ -11,13 +11,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from reports.files import sha256_file, write_json
+from reports.files import atomic_write_text, json_text, sha256_bytes, sha256_file
 from usstats.errors import ArgumentError, SchemaError
 
 __all__ = ["MANIFEST_NAME", "PACKAGES", "Manifest", "make_manifest", "verify"]
 
 MANIFEST_NAME = "manifest.json"
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
 PACKAGES = (
     "usstats",
     "numpy",
@@ -61,9 +61,16 @@ class Manifest:
     details: Mapping[str, Any] = field(default_factory=dict)
     manifest_version: int = MANIFEST_VERSION
 
+    @property
+    def text(self) -> str:
+        """The manifest as its file: JSON with a digest of itself."""
+        content = asdict(self)
+        digest = sha256_bytes(json_text(content, indent=None).encode("utf-8"))
+        return json_text({**content, "sha256": digest}) + "\n"
+
     def write(self, folder: str | Path) -> Path:
         """Write `manifest.json` into the folder; call it last."""
-        return write_json(Path(folder) / MANIFEST_NAME, asdict(self))
+        return atomic_write_text(Path(folder) / MANIFEST_NAME, self.text)
 
     @classmethod
     def read(cls, folder: str | Path) -> Manifest:
@@ -72,13 +79,18 @@ class Manifest:
         Raises
         ------
         SchemaError
-            There is none, or it was written by a newer version.
+            There is none, it is damaged, or it was written by another version.
         """
         path = Path(folder) / MANIFEST_NAME
         if not path.is_file():
             msg = f"No {MANIFEST_NAME} in the folder {path.parent.name!r}: nothing to verify."
             raise SchemaError(msg)
-        return cls(**_checked(json.loads(path.read_text("utf-8"))))
+        try:
+            content = json.loads(path.read_text("utf-8"))
+        except ValueError:
+            msg = f"{MANIFEST_NAME} is damaged: it is no JSON text. Write the report again."
+            raise SchemaError(msg) from None
+        return cls(**_checked(content))
 
 
 def make_manifest(
@@ -148,14 +160,25 @@ def verify(folder: str | Path) -> list[str]:
         A folder with a manifest.
     """
     base = Path(folder)
-    expected = Manifest.read(base).outputs
-    found = _hashes(_files_in(base), base)
+    manifest = Manifest.read(base)
+    lines = compared(manifest.outputs, _hashes(_files_in(base), base), record="the manifest")
+    if (base / MANIFEST_NAME).read_bytes() != manifest.text.encode("utf-8"):
+        lines.append(f"{MANIFEST_NAME}: changed")
+    return sorted(lines)
+
+
+def compared(expected: Mapping[str, str], found: Mapping[str, str], *, record: str) -> list[str]:
+    """One line for each file whose hash is not as recorded.
+
+    >>> compared({"a": "1", "b": "2"}, {"b": "3", "c": "4"}, record="the list")
+    ['a: missing', 'b: changed', 'c: not in the list']
+    """
     states = {
         "missing": expected.keys() - found.keys(),
         "changed": {
             name for name in expected.keys() & found.keys() if expected[name] != found[name]
         },
-        "not in the manifest": found.keys() - expected.keys(),
+        f"not in {record}": found.keys() - expected.keys(),
     }
     return sorted(f"{name}: {state}" for state, names in states.items() for name in names)
 
@@ -177,18 +200,21 @@ def git_commit() -> str | None:
 
 
 def _checked(content: Any) -> dict[str, Any]:
-    """The manifest's content if this version can read it."""
-    known = set(Manifest.__dataclass_fields__)
-    if not isinstance(content, dict) or not {"packages", "outputs"} <= content.keys() <= known:
+    """The manifest's content, without its digest, if this version can read it."""
+    known = {*Manifest.__dataclass_fields__, "sha256"}
+    needed = {"packages", "outputs", "manifest_version"}
+    fields = isinstance(content, dict) and needed <= content.keys() <= known
+    if not fields or not all(isinstance(content.get(k, {}), dict) for k in ("inputs", "outputs")):
         msg = f"{MANIFEST_NAME} does not have the fields of a manifest; write it again."
         raise SchemaError(msg)
-    if content.get("manifest_version", 0) > MANIFEST_VERSION:
+    found = content["manifest_version"]
+    if found != MANIFEST_VERSION:
         msg = (
-            f"{MANIFEST_NAME} has version {content['manifest_version']}; this software reads up "
-            f"to {MANIFEST_VERSION}. Install a newer one."
+            f"{MANIFEST_NAME} has version {found}; this software reads {MANIFEST_VERSION}. "
+            "Install a newer one, or write the report again with `usstats report`."
         )
         raise SchemaError(msg)
-    return content
+    return {key: value for key, value in content.items() if key != "sha256"}
 
 
 def _files_in(folder: Path) -> list[Path]:

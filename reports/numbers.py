@@ -39,6 +39,8 @@ NOT_ESTIMABLE = "not estimable"
 SIGNIFICANCE = 0.05
 _MOST_P_DECIMALS = 5
 _WIDE = Context(prec=700)
+#: pandas' missing values, told by name so that nothing has to be imported for them.
+_MISSING_TYPES = ("NAType", "NaTType")
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
@@ -161,7 +163,7 @@ def format_ratio(value: float, *, preset: str | NumberPreset = "ama") -> str:
     """
     style = number_preset(preset)
     if not _finite(value):
-        return "∞" if value == math.inf else style.missing
+        return "∞" if _number(value) == math.inf else style.missing
     size = abs(value)
     if size == 0:
         return "0"
@@ -206,6 +208,7 @@ def format_estimate(
     """
     check_option(kind, ("number", "unit", "ratio"), name="kind")
     style = number_preset(preset)
+    estimate, low, high = (_number(value) for value in (estimate, low, high))
     if math.isnan(estimate):
         return NOT_ESTIMABLE
     write = _writer(kind, decimals, style)
@@ -258,7 +261,7 @@ def format_mean_sd(
     >>> format_mean_sd(34.216, 5.127), format_mean_sd(0.61234, 0.0512)
     ('34.2 (5.1)', '0.612 (0.051)')
     """
-    if math.isnan(mean):
+    if math.isnan(_number(mean)):
         return NOT_ESTIMABLE
     places = spread_decimals(sd) if decimals is None else decimals
     shown = format_number(mean, places, preset=preset)
@@ -278,7 +281,7 @@ def format_median_iqr(
     >>> format_median_iqr(34, 30, 39.5), format_median_iqr(-1, -2, 0.5, preset="lancet")
     ('34.0 (30.0-39.5)', '−1·0 (−2·0 to 0·5)')
     """
-    if math.isnan(median):
+    if math.isnan(_number(median)):
         return NOT_ESTIMABLE
     style = number_preset(preset)
     places = spread_decimals((high - low) / 1.349) if decimals is None else decimals
@@ -301,7 +304,17 @@ def spread_decimals(spread: float, *, most: int = 4) -> int:
 
 
 def _finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
+    return math.isfinite(_number(value))
+
+
+def _number(value: float | None) -> float:
+    """The value as a float; what stands for a missing one in a table is NaN."""
+    if value is None or type(value).__name__ in _MISSING_TYPES:
+        return math.nan
+    if isinstance(value, str):
+        msg = f"A number was expected; got the text {value!r}."
+        raise ArgumentError(msg)
+    return float(value)
 
 
 def _decimal(value: float) -> Decimal:

@@ -15,14 +15,14 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import usstats
-from reports.files import sha256_file, write_json
+from reports.files import atomic_write_text, json_text, sha256_bytes, sha256_file
 from reports.study import Study
-from usstats.errors import UsstatsWarning
+from usstats.errors import SchemaError, UsstatsWarning
 
 RECORDS = "stages"
 #: Processes side by side; no number depends on it.
@@ -62,30 +62,35 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class StageRecord:
-    """What a finished stage wrote, and under which key."""
+    """What a finished stage wrote, and under which key; two equal runs have equal records."""
 
     name: str
     key: str
-    seconds: float
     warnings: list[str]
     outputs: dict[str, str]
 
     @classmethod
     def read(cls, run_dir: Path, name: str) -> StageRecord | None:
         """The record of a stage, if it was finished and its files still match."""
-        path = record_path(run_dir, name)
-        if not path.is_file():
+        record = load_record(record_path(run_dir, name))
+        if record is None:
             return None
-        record = cls(**json.loads(path.read_text("utf-8")))
         intact = all(
             (run_dir / name / file).is_file() and sha256_file(run_dir / name / file) == digest
             for file, digest in record.outputs.items()
         )
         return record if intact else None
 
+    @property
+    def text(self) -> str:
+        """The record as its file: JSON with a digest of itself."""
+        content = asdict(self)
+        digest = sha256_bytes(json_text(content, indent=None).encode("utf-8"))
+        return json_text({**content, "sha256": digest}) + "\n"
+
     def write(self, run_dir: Path) -> None:
         """Write the record, after everything else."""
-        write_json(record_path(run_dir, self.name), vars(self))
+        atomic_write_text(record_path(run_dir, self.name), self.text)
 
 
 def record_path(run_dir: Path, name: str) -> Path:
@@ -93,16 +98,29 @@ def record_path(run_dir: Path, name: str) -> Path:
     return run_dir / RECORDS / f"{name}.json"
 
 
+def load_record(path: Path) -> StageRecord | None:
+    """The record in a file; None where there is none, or not one as it was written."""
+    try:
+        text = path.read_text("utf-8")
+        content = json.loads(text)
+        record = StageRecord(**{k: v for k, v in content.items() if k != "sha256"})
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+    return record if record.text == text else None
+
+
 def read_records(run_dir: Path) -> list[StageRecord]:
     """The records of all finished stages, by name."""
-    return [
-        StageRecord(**json.loads(path.read_text("utf-8")))
-        for path in sorted((run_dir / RECORDS).glob("*.json"))
-    ]
+    found = (load_record(path) for path in sorted((run_dir / RECORDS).glob("*.json")))
+    return [record for record in found if record is not None]
 
 
 def run_stages(
-    study: Study, stages: Sequence[Stage], *, say: Callable[[str], None]
+    study: Study,
+    stages: Sequence[Stage],
+    *,
+    say: Callable[[str], None],
+    saved: Sequence[StageRecord] = (),
 ) -> list[StageRecord]:
     """Run what has to be run, in order, and return the record of every stage.
 
@@ -113,13 +131,40 @@ def run_stages(
         In an order in which every stage comes after those it needs.
     say : callable
         Receives one line of text at a time.
+    saved : sequence of StageRecord
+        Of stages that are not to be run again, see `saved_records`.
     """
-    records: dict[str, StageRecord] = {}
+    records = {record.name: record for record in saved}
     for stage in stages:
         if not stage.applies(study):
             continue
         records[stage.name] = _run_stage(study, stage, records, say)
     return list(records.values())
+
+
+def saved_records(study: Study, stages: Sequence[Stage]) -> list[StageRecord]:
+    """The records of stages that are finished, unaltered, and of this very study file.
+
+    Raises
+    ------
+    SchemaError
+        Naming the first stage that has to run first.
+    """
+    done: dict[str, StageRecord] = {}
+    for stage in stages:
+        if not stage.applies(study):
+            continue
+        record = StageRecord.read(study.run_dir, stage.name)
+        if record is None or record.key != _key(study, stage, done):
+            state = (
+                "is not finished, or its files have changed"
+                if record is None
+                else "was made from another study.yaml, other tables or other images"
+            )
+            msg = f"The stage {stage.name!r} {state}. Bring it up to date with `usstats run`."
+            raise SchemaError(msg)
+        done[stage.name] = record
+    return list(done.values())
 
 
 def _run_stage(
@@ -140,13 +185,7 @@ def _run_stage(
     with _recorded_warnings() as warned:
         stage.work(Workspace(study=study, folder=folder, say=say))
     seconds = time.perf_counter() - started
-    record = StageRecord(
-        name=stage.name,
-        key=key,
-        seconds=round(seconds, 1),
-        warnings=warned,
-        outputs=_outputs(folder),
-    )
+    record = StageRecord(name=stage.name, key=key, warnings=warned, outputs=stage_files(folder))
     record.write(study.run_dir)
     for text in warned:
         say(f"  Warning: {text}")
@@ -183,7 +222,7 @@ def _key(study: Study, stage: Stage, done: dict[str, StageRecord]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _outputs(folder: Path) -> dict[str, str]:
+def stage_files(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of the stage, caches and partial work left out."""
     return {
         path.relative_to(folder).as_posix(): sha256_file(path)

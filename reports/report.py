@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from reports.files import atomic_write_text, slug
 from reports.tables.table import Table
@@ -24,6 +25,11 @@ __all__ = [
 ]
 
 WIDE_MM = 120.0
+SYNTHETIC_BANNER = (
+    "SYNTHETIC DATA. Every patient and image of this study was made by a program. No number of "
+    "this report is a clinical finding."
+)
+FOOT = "Research use only; not a medical device."
 _MEDIA_TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 
 
@@ -46,6 +52,8 @@ class ReportFigure:
         For example `Figure 1`.
     width_mm : float
         The printed width; a page shows it at most this wide, enlarged for the screen.
+    raster : bytes
+        The same picture as PNG, for documents that show no SVG.
     """
 
     id: str
@@ -56,6 +64,7 @@ class ReportFigure:
     legend: Paragraph | None = None
     label: str = ""
     width_mm: float = 84.0
+    raster: bytes = b""
 
     def __post_init__(self) -> None:
         if self.media_type not in _MEDIA_TYPES.values():
@@ -64,8 +73,8 @@ class ReportFigure:
             raise ArgumentError(msg)
 
     @classmethod
-    def from_file(cls, path: str | Path, **values: object) -> ReportFigure:
-        """Read a PNG or SVG file.
+    def from_file(cls, path: str | Path, **values: Any) -> ReportFigure:
+        """Read a PNG or SVG file; the PNG of the same name beside an SVG is its raster.
 
         Raises
         ------
@@ -76,8 +85,12 @@ class ReportFigure:
         if suffix not in _MEDIA_TYPES:
             msg = f"`path` must be a .png or .svg file; got {Path(path).name!r}."
             raise ArgumentError(msg)
-        image = Path(path).read_bytes()
-        return cls(image=image, media_type=_MEDIA_TYPES[suffix], **values)  # type: ignore[arg-type]
+        twin = Path(path).with_suffix(".png")
+        found: dict[str, Any] = {
+            "image": Path(path).read_bytes(),
+            "raster": twin.read_bytes() if twin.is_file() else b"",
+        }
+        return cls(media_type=_MEDIA_TYPES[suffix], **(found | values))
 
     @property
     def is_wide(self) -> bool:
@@ -106,6 +119,8 @@ class Section:
 
     heading: str
     blocks: tuple[Block, ...] = ()
+    #: Whether it lists what only the author can say; shown as a thing still to be done.
+    for_author: bool = False
 
     @property
     def id(self) -> str:
@@ -139,6 +154,8 @@ class ReportContent:
         Versions, seeds, hashes.
     source : str
         Where the data come from, with their licence.
+    italics : tuple of str
+        Symbols set in italics, see `reports.markup`.
     """
 
     title: str
@@ -148,6 +165,7 @@ class ReportContent:
     summary: tuple[Paragraph, ...] = ()
     provenance: tuple[tuple[str, Value], ...] = ()
     source: str = ""
+    italics: tuple[str, ...] = ()
 
 
 def report_html(content: ReportContent) -> str:
@@ -164,7 +182,7 @@ def report_html(content: ReportContent) -> str:
     (True, True, False)
     """
     template = page_environment().get_template("report.html")
-    return template.render(content=content, kind=_kind)
+    return template.render(content=content, kind=_kind, banner=SYNTHETIC_BANNER, foot=FOOT)
 
 
 def render_report(content: ReportContent, path: str | Path) -> Path:

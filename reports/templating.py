@@ -7,6 +7,8 @@ from importlib.resources import files
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
+from reports.markup import italic_runs
+
 __all__ = ["page_environment", "template_text"]
 
 
@@ -20,10 +22,12 @@ def page_environment() -> Environment:
     """Autoescape on for every template, whatever its name; an unknown variable is an error."""
     folder = files("reports").joinpath("templates")
     sources = {item.name: item.read_text("utf-8") for item in folder.iterdir() if item.is_file()}
-    return Environment(
+    environment = Environment(
         loader=DictLoader(sources),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["italic_runs"] = italic_runs
+    return environment

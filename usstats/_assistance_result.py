@@ -136,8 +136,7 @@ class AssistanceEffect:
         lines.append(f"readers who did worse with the aid: {self._harmed_in_words()}")
         lines.append(self.order.summary())
         lines += [
-            f"{row['measure']}, {row.get('group') or row.get('term')}, "
-            f"{row.get('condition') or 'all'}: {_interval(row)}"
+            f"{_named(row)}: {_interval(row)}"
             for row in self._further_rows()
             if row["measure"] != "standalone_difference"
         ]
@@ -170,6 +169,12 @@ class AssistanceEffect:
             frame["group"] = frame["reader"].map(groups)
         order = self.study.means["condition"].tolist()[::-1]
         return plot_reader_change(frame, ax, conditions=order)
+
+
+def _named(row: dict[str, Any]) -> str:
+    """What a row is of: measure, group or term, condition; without those it has none of."""
+    parts = (row["measure"], row.get("group") or row.get("term"), row.get("condition"))
+    return ", ".join(str(part) for part in parts if part is not None)
 
 
 def _interval(row: dict[Any, Any]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from scipy import stats
 from usstats._check import check_cluster, check_finite, check_inside, check_lengths
 from usstats._influence import by_cluster
 from usstats._intervals import check_conf_level, normal_quantile
-from usstats.errors import ArgumentError
+from usstats.errors import ArgumentError, SmallSampleWarning
 from usstats.results import Estimate, read_only
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 Float = np.float64
 Vector = NDArray[Float]
+#: A correlation this close to -1 or 1 is exact but for rounding.
+EXACT = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,15 +137,19 @@ def bland_altman(
         else _repeated(difference, np.asarray(patients), width, level)
     )
     rows = [*spread.rows, _proportional(mean, difference, patients, level)]
+    n_cluster = None if patients is None else int(patients.max()) + 1
+    method = "bland-altman" if once else "mover"
+    facts: dict[str, Any] = {"conf_level": level, "method": method, "n": n}
+    facts |= {} if n_cluster is None else {"n_cluster": n_cluster}
     return BlandAltman(
-        table=pd.DataFrame(rows).assign(conf_level=level, n=n),
+        table=pd.DataFrame(rows).assign(**facts),
         sd=spread.sd,
         mean=read_only(mean),
         difference=read_only(difference),
         n=n,
-        n_cluster=None if patients is None else int(patients.max()) + 1,
+        n_cluster=n_cluster,
         conf_level=level,
-        method="bland-altman" if once else "mover",
+        method=method,
     )
 
 
@@ -254,6 +261,11 @@ def concordance_correlation(
     ------
     ArgumentError, PairingError, RiskError
 
+    Warns
+    -----
+    SmallSampleWarning
+        The methods agree (or disagree) exactly: no interval.
+
     References
     ----------
     Lin (1989), Biometrics 45:255, corrected in Biometrics 56:324 (2000). R: epiR::epi.ccc.
@@ -272,8 +284,11 @@ def concordance_correlation(
         msg = "Concordance needs three or more pairs, and both methods to vary."
         raise ArgumentError(msg)
     ccc = _concordance(first, second)
+    if abs(ccc) >= 1 - EXACT:
+        msg = f"A concordance correlation of {ccc:.0f} has no variance, and so no interval (NaN)."
+        warnings.warn(msg, SmallSampleWarning, stacklevel=2)
     se_z = _lin_se(first, second) if patients is None else _jackknife_z_se(first, second, patients)
-    z, half = np.arctanh(ccc), normal_quantile(level) * se_z
+    z, half = _fisher(ccc), normal_quantile(level) * se_z
     return Estimate(
         measure="concordance_correlation",
         estimate=ccc,
@@ -296,18 +311,27 @@ def _concordance(x: Vector, y: Vector) -> float:
 def _lin_se(x: Vector, y: Vector) -> float:
     """Of the z-transformed coefficient."""
     n, ccc = len(x), _concordance(x, y)
+    if abs(ccc) >= 1 - EXACT:
+        return float("nan")
     r = float(np.corrcoef(x, y)[0, 1])
-    u_2 = float((x.mean() - y.mean()) ** 2 / (x.std() * y.std()))
+    shift = float((x.mean() - y.mean()) ** 2)
+    u_2 = shift / float(x.std() * y.std())
+    accuracy = 2 * float(x.std() * y.std()) / float(x.var() + y.var() + shift)  # ccc / r
     variance = (
-        (1 - r**2) * ccc**2 / ((1 - ccc**2) * r**2)
-        + 2 * ccc**3 * (1 - ccc) * u_2 / (r * (1 - ccc**2) ** 2)
-        - ccc**4 * u_2**2 / (2 * r**2 * (1 - ccc**2) ** 2)
+        (1 - r**2) * accuracy**2 / (1 - ccc**2)
+        + 2 * ccc**2 * accuracy * (1 - ccc) * u_2 / (1 - ccc**2) ** 2
+        - ccc**2 * accuracy**2 * u_2**2 / (2 * (1 - ccc**2) ** 2)
     ) / (n - 2)
     return float(np.sqrt(variance))
+
+
+def _fisher(ccc: float) -> float:
+    """z of a correlation; NaN at -1 and 1."""
+    return float(np.arctanh(ccc)) if abs(ccc) < 1 - EXACT else float("nan")
 
 
 def _jackknife_z_se(x: Vector, y: Vector, patients: NDArray[np.int64]) -> float:
     k = int(patients.max()) + 1
     kept = (patients != u for u in range(k))
-    z = np.array([np.arctanh(_concordance(x[rows], y[rows])) for rows in kept])
+    z = np.array([_fisher(_concordance(x[rows], y[rows])) for rows in kept])
     return float(np.sqrt((k - 1) ** 2 / k * z.var(ddof=1)))

@@ -267,6 +267,18 @@ def check_seed(seed: int | None) -> int:
     return int(seed)
 
 
+def seed_or_fresh(seed: int | None) -> int:
+    """Return the seed; a fresh one without it, which the result tells so that it can be repeated.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if seed is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    return check_seed(seed)
+
+
 def check_inside(value: object, low: float, high: float, *, name: str) -> float:
     """Return a number that lies strictly between `low` and `high`.
 

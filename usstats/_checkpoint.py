@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -22,7 +23,7 @@ import pandas as pd
 from usstats._files import atomic_path, write_text
 from usstats._plans import Plan
 from usstats._refits import Refit
-from usstats.errors import ResampleError
+from usstats.errors import ArgumentError, ResampleError
 from usstats.recipe import Kitchen
 
 FORMAT = "usstats checkpoint 1"
@@ -52,7 +53,12 @@ class Checkpoint:
         ------
         ResampleError
             The folder is of other data, another recipe, seed or version, or holds something else.
+        ArgumentError
+            Not a path.
         """
+        if not isinstance(path, str | os.PathLike):
+            msg = f"`checkpoint` must be the path of a folder; got {path!r}."
+            raise ArgumentError(msg)
         folder, own = Path(path), fingerprint(kitchen)
         if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
             _refuse_foreign(folder, own)

@@ -99,13 +99,20 @@ def read_numbers(data: pd.DataFrame, name: str) -> NDArray[Float]:
             "values. Convert it, or use C(...) for a category."
         )
         raise DesignError(msg)
-    values = np.asarray(pd.to_numeric(column).to_numpy(dtype=float, na_value=np.nan))
-    infinite = np.isinf(values)
-    if infinite.any():
+    values = _floats(column)
+    if np.isinf(values).any():
+        infinite = np.isinf(values)
         msg = f"`{name}` is infinite in {rows_in_words(data, infinite)}."
         raise DesignError(msg)
     _check_magnitude(name, values, data)
     return values
+
+
+def _floats(column: pd.Series[Any]) -> NDArray[Float]:
+    """The values as floats in one piece: rows of a table lie apart in memory."""
+    if column.dtype == np.float64:
+        return np.ascontiguousarray(column.to_numpy())
+    return np.asarray(pd.to_numeric(column).to_numpy(dtype=float, na_value=np.nan))
 
 
 def _check_magnitude(name: str, values: NDArray[Float], data: pd.DataFrame) -> None:

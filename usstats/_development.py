@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from usstats._check import Float, check_cluster, check_outcome, check_seed
+from usstats._check import Float, check_cluster, check_outcome, seed_or_fresh
 from usstats._checkpoint import Checkpoint
 from usstats._columns import check_present
 from usstats._indexes import Side
@@ -62,15 +62,19 @@ def develop(
 ) -> Development:
     table = data.original if isinstance(data, Imputations) else data
     _check_development(fit, table)
+    if recipe is not None and not isinstance(recipe, Recipe):
+        msg = f"`recipe` must be a Recipe; got {type(recipe).__name__}."
+        raise ArgumentError(msg)
     if isinstance(data, Imputations):
         check_outcome_imputed_with(data, fit.spec.outcome)
     full = _with_imputation(recipe or Recipe(), data).for_fit(fit)
     if full.imputes:
-        check_seed(seed)
-    if not full.imputes:
+        seed = seed_or_fresh(seed)
+    else:
         _check_no_holes(fit, table)
     copies = list(data) if isinstance(data, Imputations) else list(full.complete(table, seed))
     y = check_outcome(table[fit.spec.outcome], name=fit.spec.outcome).astype(float)
+    _check_same_events(fit, y)
     spec = _kept_design(full, fit, table)
     codes = check_cluster(cluster, len(table))
     return Development(
@@ -86,6 +90,15 @@ def develop(
         apparent=Side(np.array([fit.linear_predictor(copy) for copy in copies]), y),
         n_parameters=len((spec or _candidates(full, table)).column_names) - 1,
     )
+
+
+def labels_of(given: str | ArrayLike | None, data: Any) -> ArrayLike | None:
+    """Labels of the rows; a text names the column that holds them."""
+    if not isinstance(given, str):
+        return given
+    table = data.original if isinstance(data, Imputations) else data
+    check_present(table, [given])
+    return np.asarray(table[given])
 
 
 def _kept_design(recipe: Recipe, fit: Any, table: pd.DataFrame) -> DesignSpec | None:
@@ -121,6 +134,17 @@ def _check_development(fit: Any, table: Any) -> None:
     if model.development is not None and model.development.weights is not None:
         msg = "`fit` has case weights; resamples of weighted patients are not defined here."
         raise ArgumentError(msg)
+
+
+def _check_same_events(fit: Any, y: Array) -> None:
+    """The outcome must be the one the model was fitted to, coded the same way."""
+    model = fit.model if isinstance(fit, PooledFit) else fit
+    if not model.n_dropped and model.n_event != y.sum():
+        msg = (
+            f"`fit` was developed on {model.n_event} events, `data` has {int(y.sum())}. Pass the "
+            "development table with the same event."
+        )
+        raise PairingError(msg)
 
 
 def _check_no_holes(fit: Any, table: pd.DataFrame) -> None:

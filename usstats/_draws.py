@@ -21,8 +21,8 @@ from usstats._check import (
     check_cluster,
     check_lengths,
     check_n_boot,
-    check_seed,
     one_dimensional,
+    seed_or_fresh,
 )
 from usstats.errors import PairingError, ResampleError
 
@@ -75,7 +75,7 @@ class Resamples:
         n: int,
         *,
         n_boot: int,
-        seed: int | None,
+        seed: int | None = None,
         cluster: ArrayLike | None = None,
         stratify: ArrayLike | None = None,
     ) -> Resamples:
@@ -85,7 +85,9 @@ class Resamples:
         ----------
         n : int
             Rows of the data.
-        n_boot, seed : int
+        n_boot : int
+        seed : int, optional
+            Without it a fresh one is drawn and kept in `seed`.
         cluster : array_like, shape (n,), optional
             Patient labels; without them each row is its own patient.
         stratify : array_like, shape (n,), optional
@@ -94,7 +96,7 @@ class Resamples:
         Raises
         ------
         ArgumentError
-            A missing seed, or an impossible `n_boot`.
+            An impossible `seed` or `n_boot`.
         PairingError
             Labels of another length, or a patient in two strata.
         ResampleError
@@ -108,7 +110,7 @@ class Resamples:
         return cls(
             n=n,
             n_boot=check_n_boot(n_boot),
-            seed=check_seed(seed),
+            seed=seed_or_fresh(seed),
             unit=unit,
             strata=_strata(unit, stratify),
         )

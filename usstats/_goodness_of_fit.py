@@ -48,7 +48,7 @@ class HosmerLemeshow:
         """Statistic and what the test cannot say."""
         return (
             f"Hosmer-Lemeshow chi-square {self.statistic:.3f} on {self.df} df, "
-            f"p = {self.p_value:.4f}; n = {self.n}, events = {self.n_event}. A large p value is "
+            f"p = {self.p_value:.3g}; n = {self.n}, events = {self.n_event}. A large p value is "
             "no evidence of calibration."
         )
 

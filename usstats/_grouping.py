@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from usstats._check import check_cluster, check_lengths, check_outcome
-from usstats.errors import PairingError
+from usstats._check import check_cluster, check_lengths, check_outcome, one_dimensional
+from usstats.errors import OutcomeError, PairingError
 
 Int = np.int64
 Label = str | int
@@ -38,8 +38,8 @@ class Groups:
     n_rows: NDArray[Int]
 
 
-def patients_of(y: ArrayLike, cluster: ArrayLike) -> Patients:
-    outcome = check_outcome(y)
+def patients_of(y: ArrayLike, cluster: ArrayLike, *, n_classes: int = 2) -> Patients:
+    outcome = check_outcome(y) if n_classes == 2 else _check_codes(y, n_classes)
     labels = np.asarray(cluster)
     check_lengths(y=outcome, cluster=labels)
     codes = check_cluster(labels, len(outcome))
@@ -62,6 +62,18 @@ def patients_of(y: ArrayLike, cluster: ArrayLike) -> Patients:
         n_rows=np.bincount(of_row).astype(Int),
         of_row=of_row,
     )
+
+
+def _check_codes(y: ArrayLike, n_classes: int) -> NDArray[Int]:
+    codes = one_dimensional(y, "y", OutcomeError)
+    found = pd.unique(codes)
+    if codes.dtype.kind not in "iu" or sorted(found) != list(range(n_classes)):
+        msg = (
+            f"`y` must hold each of the classes 0 to {n_classes - 1} as whole numbers; it holds "
+            f"{found[:5].tolist()}."
+        )
+        raise OutcomeError(msg)
+    return codes.astype(Int)
 
 
 def plain_labels(labels: NDArray[Any]) -> list[Label]:

@@ -157,6 +157,7 @@ def indexes(side: Side) -> dict[str, Array]:
     A model that gives everybody one risk has the log-likelihood of the event rate and no slope.
     """
     total, events = totals(side.lp, side.y, side.weights)
+    total = np.where(total > 0, total, np.nan)
     as_given = log_likelihood(side.lp, side.y, side.weights)
     a, b, recalibrated = _recalibrated(side, as_given)
     null, ranks = _null(total, events), side.sorted

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
 
 from usstats._intervals import wald_interval
+from usstats.errors import SmallSampleWarning
 
 Float = np.float64
 Vector = NDArray[Float]
@@ -28,6 +31,18 @@ def influence_se(influence: Vector, cluster: Codes | None, *, centred: bool = Fa
     if not centred:
         return float(np.sqrt(total))
     return float(np.sqrt(total * part.size / (part.size - 1))) if part.size > 1 else float("nan")
+
+
+def warn_of_no_variance(name: str, estimate: float, std_error: float) -> None:
+    """Name a coefficient without an interval, of which every row agrees or all but one.
+
+    Warns
+    -----
+    SmallSampleWarning
+    """
+    if np.isfinite(estimate) and not std_error > 0:
+        msg = f"A {name} of {estimate:.3f} has no variance here, and so no interval (NaN)."
+        warnings.warn(msg, SmallSampleWarning, stacklevel=4)
 
 
 def bounded_interval(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -15,7 +16,7 @@ from usstats._bootstrap_limits import percentile_limits
 from usstats._check import check_cluster, check_n_boot, check_option
 from usstats._draws import Resamples
 from usstats._intervals import check_conf_level
-from usstats.errors import ArgumentError, MissingDataError
+from usstats.errors import ArgumentError, MissingDataError, SmallSampleWarning
 from usstats.results import Estimate
 
 Float = np.float64
@@ -121,6 +122,11 @@ def icc(
     ------
     ArgumentError, MissingDataError, PairingError
 
+    Warns
+    -----
+    SmallSampleWarning
+        No subject differs from another (NaN).
+
     References
     ----------
     Shrout and Fleiss (1979), Psychol Bull 86:420; McGraw and Wong (1996), Psychol Methods 1:30.
@@ -137,6 +143,9 @@ def icc(
     x = _check_measurements(ratings)
     squares = _mean_squares(x)
     table = _table(squares, level, average_limits)
+    if table["estimate"].isna().any():
+        msg = "The subjects do not differ at all: intraclass correlations are undefined (NaN)."
+        warnings.warn(msg, SmallSampleWarning, stacklevel=2)
     patients = check_cluster(cluster, len(x))
     if patients is None:
         return IntraclassCorrelation(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usstats._check import check_cluster
-from usstats._influence import bounded_interval, influence_se
+from usstats._influence import bounded_interval, influence_se, warn_of_no_variance
 from usstats._intervals import check_conf_level, two_sided_p
 from usstats._ratings import agreement_weights, paired_ratings, read_ratings
 from usstats.errors import SmallSampleWarning
@@ -76,7 +76,7 @@ def cohen_kappa(
     Warns
     -----
     SmallSampleWarning
-        Both raters used one category only: kappa is NaN.
+        Both raters used one category only: kappa is NaN. They agree everywhere: no interval.
 
     References
     ----------
@@ -100,6 +100,7 @@ def cohen_kappa(
     influence = w[first, second] - (row[first] + column[second]) * (1 - kappa)
     influence = (influence - (kappa - expected * (1 - kappa))) / _beyond_chance(expected)
     std_error = influence_se(influence / table.n, patients)
+    warn_of_no_variance("kappa", kappa, std_error)
     low, high = bounded_interval(kappa, std_error, check_conf_level(conf_level), low=-1.0)
     null_variance = _null_variance(w, p_1, p_2, row, column, expected) / table.n
     statistic = kappa / np.sqrt(null_variance) if null_variance > 0 else np.nan

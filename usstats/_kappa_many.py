@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
-from itertools import combinations
+from collections.abc import Sequence
+from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
-from usstats._check import check_cluster, check_option
-from usstats._influence import bounded_interval
-from usstats._intervals import check_conf_level, two_sided_p
+from usstats._agreement_sums import Agreement, coefficient, kappa_of, side_by_side
+from usstats._check import check_option
 from usstats._kappa import Kappa
 from usstats._ratings import Ratings, RatingTable, agreement_weights, read_ratings
-from usstats.errors import ArgumentError, SmallSampleWarning
+from usstats.errors import ArgumentError
 
 Float = np.float64
 Matrix = NDArray[Float]
-#: Observed and chance agreement of a table of ratings.
-Agreement = Callable[[RatingTable], tuple[float, float]]
+Vector = NDArray[Float]
 
 METRICS = ("nominal", "ordinal", "interval", "ratio")
 
@@ -70,9 +68,9 @@ def fleiss_kappa(
     """
     check_option(method, ("fleiss", "conger", "light"), name="method")
     table = read_ratings(ratings, levels=levels, complete=True)
-    agreement = {"fleiss": _fleiss, "conger": _conger, "light": _light}[method]
+    agreement = {"fleiss": _fleiss, "conger": _conger, "light": _light}[method](table)
     z = _fleiss_z(table) if method == "fleiss" else np.nan
-    return _kappa(f"{method}_kappa", table, agreement, cluster, conf_level, statistic=z)
+    return kappa_of(f"{method}_kappa", table, agreement, cluster, conf_level, statistic=z)
 
 
 def gwet_ac(
@@ -111,18 +109,9 @@ def gwet_ac(
     0.68
     """
     table = read_ratings(ratings, levels=levels, complete=False)
-    w = agreement_weights(weights, table)
-
-    def agreement(part: RatingTable) -> tuple[float, float]:
-        counts = part.counts()
-        share = _shares(counts)
-        q = len(part.levels)
-        chance = w.sum() / (q * (q - 1)) * (share @ (1 - share)) if q > 1 else 1.0
-        return _pairwise_agreement(counts, w), float(chance)
-
-    return _kappa(
-        "gwet_ac1" if weights is None else "gwet_ac2", table, agreement, cluster, conf_level
-    )
+    measure = "gwet_ac1" if weights is None else "gwet_ac2"
+    agreement = _gwet(table, agreement_weights(weights, table))
+    return kappa_of(measure, table, agreement, cluster, conf_level)
 
 
 def krippendorff_alpha(
@@ -164,121 +153,101 @@ def krippendorff_alpha(
     """
     check_option(metric, METRICS, name="metric")
     table = read_ratings(ratings, levels=levels, complete=False)
-    values = _numbers(table, metric)
-
-    def agreement(part: RatingTable) -> tuple[float, float]:
-        return _krippendorff(part.counts(), values, metric)
-
-    return _kappa(f"krippendorff_alpha_{metric}", table, agreement, cluster, conf_level)
+    agreement = _krippendorff(table, _numbers(table, metric), metric)
+    return kappa_of(f"krippendorff_alpha_{metric}", table, agreement, cluster, conf_level)
 
 
-def _kappa(
-    measure: str,
-    table: RatingTable,
-    agreement: Agreement,
-    cluster: ArrayLike | None,
-    conf_level: float,
-    *,
-    statistic: float = np.nan,
-) -> Kappa:
-    """The coefficient with the interval of a jackknife over subjects or patients."""
-    level = check_conf_level(conf_level)
-    patients = check_cluster(cluster, table.n)
-    observed, expected = agreement(table)
-    estimate = _coefficient(observed, expected)
-    if not np.isfinite(estimate):
-        msg = "Only one category was used: chance agreement is complete and the coefficient is NaN."
-        warnings.warn(msg, SmallSampleWarning, stacklevel=3)
-    unit = np.arange(table.n) if patients is None else patients
-    std_error = _jackknife_se(table, agreement, unit)
-    low, high = bounded_interval(estimate, std_error, level, low=-1.0)
-    return Kappa(
-        measure=measure,
-        estimate=estimate,
-        std_error=std_error,
-        conf_low=low,
-        conf_high=high,
-        conf_level=level,
-        method="jackknife",
-        n=table.n,
-        n_event=None,
-        n_cluster=None if patients is None else int(patients.max()) + 1,
-        observed=observed,
-        expected=expected,
-        statistic=statistic,
-        p_value=float(two_sided_p(statistic)),
-        levels=table.levels,
-    )
+def _shares(counts: Matrix) -> Matrix:
+    """Share of a subject's raters in each category; zeros where nobody rated."""
+    raters = counts.sum(axis=1, keepdims=True)
+    return np.asarray(np.divide(counts, raters, out=np.zeros_like(counts), where=raters > 0))
 
 
-def _coefficient(observed: float, expected: float) -> float:
-    return (observed - expected) / (1 - expected) if expected < 1 else np.nan
-
-
-def _jackknife_se(table: RatingTable, agreement: Agreement, unit: NDArray[np.int64]) -> float:
-    """sqrt((K - 1) / K * sum (theta_without - mean)^2) over K units; NaN below three."""
-    n_unit = int(unit.max()) + 1
-    if n_unit < 3:
-        return np.nan
-    without = np.array([_coefficient(*agreement(_rows(table, unit != u))) for u in range(n_unit)])
-    return float(np.sqrt((n_unit - 1) ** 2 / n_unit * without.var(ddof=1)))
-
-
-def _rows(table: RatingTable, keep: NDArray[np.bool_]) -> RatingTable:
-    return RatingTable(codes=table.codes[keep], levels=table.levels, ordered=table.ordered)
-
-
-def _shares(counts: Matrix) -> NDArray[Float]:
-    """Mean over rated subjects of the share of their raters in each category."""
-    raters = counts.sum(axis=1)
-    rated = raters > 0
-    return np.asarray((counts[rated] / raters[rated, None]).mean(axis=0))
-
-
-def _pairwise_agreement(counts: Matrix, w: Matrix) -> float:
-    """Mean over subjects of the (weighted) share of pairs of raters who agree."""
-    raters = counts.sum(axis=1)
-    paired = raters > 1
-    if not paired.any():
+def _check_pairs(raters: Vector) -> None:
+    if not (raters > 1).any():
         msg = "No subject was rated twice: there is no agreement to measure."
         raise ArgumentError(msg)
-    r, m = counts[paired], raters[paired]
-    agreeing = (r * (r @ w - 1)).sum(axis=1) / (m * (m - 1))
-    return float(agreeing.mean())
 
 
-def _fleiss(table: RatingTable) -> tuple[float, float]:
-    counts = table.counts()
-    share = _shares(counts)
-    return _pairwise_agreement(counts, np.eye(len(share))), float(share @ share)
+def _fleiss(table: RatingTable) -> Agreement:
+    k, counts = table.codes.shape[1], table.counts()
+    agreeing = (counts * (counts - 1)).sum(axis=1, keepdims=True)
+
+    def value(sums: Vector) -> tuple[float, float]:
+        share = sums[1:] / sums[1:].sum()
+        pairs = sums[1:].sum() * (k - 1)
+        return float(sums[0] / pairs), float(share @ share)
+
+    return Agreement(side_by_side(agreeing, counts), value)
 
 
-def _conger(table: RatingTable) -> tuple[float, float]:
+def _gwet(table: RatingTable, w: Matrix) -> Agreement:
+    """Observed: mean over subjects of the (weighted) share of pairs of raters who agree."""
+    counts, q = table.counts(), len(table.levels)
+    raters = counts.sum(axis=1)
+    _check_pairs(raters)
+    agreeing = (counts * (counts @ w - 1)).sum(axis=1)
+    pairs = np.maximum(raters * (raters - 1), 1)
+    tally = np.stack([agreeing / pairs * (raters > 1), raters > 1, raters > 0], axis=1)
+    unequal = w.sum() / (q * (q - 1)) if q > 1 else np.inf
+
+    def value(sums: Vector) -> tuple[float, float]:
+        share = sums[3:] / sums[2]
+        chance = float(unequal * (share @ (1 - share))) if q > 1 else 1.0
+        return float(sums[0] / sums[1]) if sums[1] else np.nan, chance
+
+    return Agreement(side_by_side(tally, _shares(counts)), value)
+
+
+def _chosen(table: RatingTable) -> Matrix:
+    """1 where a rater (outer) chose a category (inner); shape (n, k q)."""
+    chosen = table.codes[:, :, None] == np.arange(len(table.levels))
+    return np.asarray(chosen.reshape(table.n, -1), dtype=float)
+
+
+def _conger(table: RatingTable) -> Agreement:
     """Chance agreement is the mean over pairs of raters of the product of their margins."""
-    q, k = len(table.levels), table.codes.shape[1]
-    margins = np.stack([np.bincount(codes, minlength=q) for codes in table.codes.T]) / table.n
-    total = margins.sum(axis=0)
-    chance = (total @ total - (margins**2).sum()) / (k * (k - 1))
-    return _pairwise_agreement(table.counts(), np.eye(q)), float(chance)
+    k, counts = table.codes.shape[1], table.counts()
+    agreeing = (counts * (counts - 1)).sum(axis=1, keepdims=True)
+
+    def value(sums: Vector) -> tuple[float, float]:
+        margins = sums[1:].reshape(k, -1)
+        n = margins[0].sum()
+        total = margins.sum(axis=0)
+        pairs = k * (k - 1)
+        chance = (total @ total - (margins**2).sum()) / (pairs * n**2)
+        return float(sums[0] / (n * pairs)), float(chance)
+
+    return Agreement(side_by_side(agreeing, _chosen(table)), value)
 
 
-def _light(table: RatingTable) -> tuple[float, float]:
+def _light(table: RatingTable) -> Agreement:
     """The mean kappa itself, against a chance of 0."""
-    q = len(table.levels)
-    kappas = []
-    for first, second in combinations(table.codes.T, 2):
-        p_1, p_2 = (np.bincount(codes, minlength=q) / table.n for codes in (first, second))
-        kappas.append(_coefficient(float((first == second).mean()), float(p_1 @ p_2)))
-    return float(np.mean(kappas)), 0.0
+    k = table.codes.shape[1]
+    pairs = list(combinations(range(k), 2))
+    equal = np.stack([table.codes[:, a] == table.codes[:, b] for a, b in pairs], axis=1)
+
+    def value(sums: Vector) -> tuple[float, float]:
+        margins = sums[len(pairs) :].reshape(k, -1)
+        n = margins[0].sum()
+        kappas = [
+            coefficient(float(hits / n), float(margins[a] @ margins[b] / n**2))
+            for hits, (a, b) in zip(sums, pairs, strict=False)
+        ]
+        return float(np.mean(kappas)), 0.0
+
+    return Agreement(side_by_side(equal.astype(float), _chosen(table)), value)
 
 
 def _fleiss_z(table: RatingTable) -> float:
     """Fleiss, Nee and Landis (1979), variance when ratings are independent of the subject."""
     n, m = table.codes.shape
-    p = _shares(table.counts())
+    p = table.counts().mean(axis=0) / m
     spread = p @ (1 - p)
     variance = 2 / (n * m * (m - 1)) * (spread**2 - (p * (1 - p)) @ (1 - 2 * p)) / spread**2
-    return _coefficient(*_fleiss(table)) / float(np.sqrt(variance)) if variance > 0 else np.nan
+    if not variance > 0:
+        return np.nan
+    return coefficient(*_fleiss(table).whole()) / float(np.sqrt(variance))
 
 
 def _numbers(table: RatingTable, metric: str) -> NDArray[Float]:
@@ -297,22 +266,56 @@ def _numbers(table: RatingTable, metric: str) -> NDArray[Float]:
     return np.asarray(table.levels, dtype=float)
 
 
-def _krippendorff(counts: Matrix, values: NDArray[Float], metric: str) -> tuple[float, float]:
-    """One minus the disagreements, from the coincidences of ratings within subjects."""
-    raters = counts.sum(axis=1)
-    r = counts[raters > 1]
-    if not len(r):
-        msg = "No subject was rated twice: there is no agreement to measure."
-        raise ArgumentError(msg)
-    per_pair = r / (r.sum(axis=1, keepdims=True) - 1)
-    coincidence = r.T @ per_pair - np.diag(per_pair.sum(axis=0))
-    total = coincidence.sum(axis=0)
+def _krippendorff(table: RatingTable, values: Vector, metric: str) -> Agreement:
+    """One minus the disagreements, from the coincidences of ratings within subjects.
+
+    Where the distances do not depend on the ratings a subject's disagreement is one number; the
+    ordinal ones need all coincidences.
+    """
+    counts, q = table.counts(), len(values)
+    raters = counts.sum(axis=1, keepdims=True)
+    _check_pairs(raters)
+    coincidences = _coincidences(table, raters[:, 0])
+
+    def from_all(sums: Vector) -> tuple[float, float]:
+        coincidence = sums.reshape(q, q)
+        total = coincidence.sum(axis=0)
+        apart = _squared_distance(total, values, metric)
+        return _disagreement((coincidence * apart).sum(), total, apart)
+
+    if metric == "ordinal":
+        return Agreement(coincidences, from_all)
+    apart = _squared_distance(np.ones(q), values, metric)
+    seen = np.asarray(coincidences @ apart.ravel())[:, None]
+
+    def from_totals(sums: Vector) -> tuple[float, float]:
+        return _disagreement(sums[0], sums[1:], apart)
+
+    return Agreement(side_by_side(seen, counts * (raters > 1)), from_totals)
+
+
+def _coincidences(table: RatingTable, raters: Vector) -> sparse.csr_array:
+    """Each ordered pair of a subject's m ratings counts 1 / (m - 1); shape (n, q q)."""
+    q, k = len(table.levels), table.codes.shape[1]
+    subject, cell = [], []
+    for a, b in permutations(range(k), 2):
+        both = np.flatnonzero((table.codes[:, a] >= 0) & (table.codes[:, b] >= 0))
+        subject.append(both)
+        cell.append(table.codes[both, a] * q + table.codes[both, b])
+    rows = np.concatenate(subject)
+    found = sparse.coo_array(
+        (1 / (raters[rows] - 1), (rows, np.concatenate(cell))), shape=(table.n, q * q)
+    )
+    return sparse.csr_array(found)
+
+
+def _disagreement(seen: float, total: Vector, apart: Matrix) -> tuple[float, float]:
     n = total.sum()
-    apart = _squared_distance(total, values, metric)
+    if n < 2:
+        return np.nan, np.nan
     scale = apart.max() or 1.0
-    seen = (coincidence * apart).sum() / n
-    by_chance = (np.outer(total, total) * apart).sum() / (n * (n - 1))
-    return float(1 - seen / scale), float(1 - by_chance / scale)
+    by_chance = float(total @ apart @ total) / (n * (n - 1))
+    return float(1 - seen / n / scale), float(1 - by_chance / scale)
 
 
 def _squared_distance(total: NDArray[Float], values: NDArray[Float], metric: str) -> Matrix:

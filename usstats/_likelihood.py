@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from usstats._scaling import ROWS_AT_A_TIME, Scaling, scale_columns
+from usstats._scaling import ROWS_AT_A_TIME, Scaling, conditioned
 from usstats._threads import in_threads
 
 Float = np.float64
@@ -97,12 +97,12 @@ class Rows:
     ) -> Rows:
         design, outcome = np.asarray(X, dtype=float), np.asarray(y, dtype=float)
         w = None if weights is None else np.asarray(weights, dtype=float)
-        scaling = scale_columns(design, w)
+        scaling, Z = conditioned(design, w)
         jacobian = scaling.jacobian()
         k = design.shape[1]
         scaled = np.zeros((k, k)) if penalty is None else jacobian.T @ penalty @ jacobian
         shift = None if offset is None else np.asarray(offset, dtype=float)
-        return cls(scaling.apply(design), outcome, w, shift, scaling, scaled)
+        return cls(Z, outcome, w, shift, scaling, scaled)
 
     def start(self) -> Vector:
         beta = np.zeros(self.Z.shape[1])

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from usstats._check import check_cluster, check_option
+from usstats._check import check_cluster, check_option, seed_or_fresh
 from usstats._class_recalibration import brier_rows, recalibration_rows
 from usstats._classes import (
     ClassRisks,
@@ -203,7 +203,7 @@ def assess_multiclass_calibration(
         "min_events": min_events,
         "conf_level": conf_level,
         "n_boot": n_boot,
-        "seed": seed,
+        "seed": seed if n_boot is None else seed_or_fresh(seed),
         "resamples": resamples,
     }
     by_class = _each_class(risks, options)

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
@@ -20,7 +19,7 @@ from usstats._check import Float
 from usstats._indexes import MEASURES, Side
 from usstats._likelihood import log_terms, null_log_likelihood, risk_of
 from usstats._plans import BootstrapPlan, Plan
-from usstats._refits import Refits, judge_refits
+from usstats._refits import Refits, average_copies, judge_refits
 from usstats.errors import OptimismWarning
 
 Array = NDArray[Float]
@@ -28,9 +27,7 @@ Array = NDArray[Float]
 #: With fewer events (or non-events) than this per candidate parameter, Harrell's bootstrap may
 #: leave optimism in (Iba, Shinozaki, Maruo and Noma 2021, BMC Med Res Methodol 21:9) ...
 FEW_EVENTS = 10
-#: ... and with fewer than this .632+ takes its place, unless the caller insists on "harrell".
-TOO_FEW_EVENTS = 5
-#: Relative overfitting from which the warning is given.
+#: ... and does where the relative overfitting of the AUC is larger than this.
 LARGE = 0.5
 #: Expected share of the patients that a bootstrap sample holds.
 DRAWN = 0.632
@@ -137,21 +134,32 @@ def no_information(side: Side) -> Array:
     return np.column_stack([values[name] for name in MEASURES])
 
 
-def warn_of_optimism(table: pd.DataFrame, refits: Refits, plan: Plan) -> None:
-    """Say so where Harrell's correction of the AUC leaves much optimism in."""
+def better_judged(
+    plan: Plan, refits: Refits, apparent: Side, *, insists: bool
+) -> tuple[Plan, Refits]:
+    """.632+ in the place of Harrell's correction where the model overfits much.
+
+    A caller who insists on Harrell's gets it, and a warning.
+    """
     if not isinstance(plan, BootstrapPlan) or plan.method != "bootstrap":
-        return
-    auc = table.set_index("measure").loc["auc"]
+        return plan, refits
     unseen = replace(plan, method=".632+")
-    sides = judge_refits(refits.judged_by(unseen), lambda side, _: side.sorted.auc()[:, None], 1)
-    found = correct(np.array([auc["apparent"]]), *sides, unseen, np.array([0.5]))
-    share, corrected = float(found.overfitting[0]), float(found.corrected[0])
-    if share <= LARGE:
-        return
+    judged = refits.judged_by(unseen)
+    own = average_copies(_aucs(apparent), 1)[0]
+    sides = judge_refits(judged, lambda side, _: _aucs(side), 1)
+    found = correct(own, *sides, unseen, np.array([0.5]))
+    share = float(found.overfitting[0])
+    if share <= LARGE or not insists:
+        return (plan, refits) if share <= LARGE else (unseen, judged)
     msg = (
         f"Relative overfitting of the AUC is {share:.2f} with fewer than {FEW_EVENTS} events per "
-        f"candidate parameter: Harrell's bootstrap corrects {auc['apparent']:.3f} to "
-        f"{auc['corrected']:.3f} and leaves optimism in; the .632+ estimate is {corrected:.3f}. "
-        "Use method='.632+' or repeated cross-validation, and fewer terms."
+        f"candidate parameter: Harrell's bootstrap leaves optimism in. The apparent AUC is "
+        f"{own[0]:.3f}, the .632+ estimate {found.corrected[0]:.3f}. Use method='.632+' or "
+        "repeated cross-validation, and fewer terms."
     )
     warnings.warn(msg, OptimismWarning, stacklevel=3)
+    return plan, refits
+
+
+def _aucs(side: Side) -> Array:
+    return side.sorted.auc()[:, None]

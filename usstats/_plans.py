@@ -62,7 +62,11 @@ class BootstrapPlan:
         """Rows to judge on; None for all of them."""
         if self.method == "bootstrap":
             return None
-        return np.asarray(self.counts(start, stop) == 0, dtype=Float)
+        return np.asarray(self.unseen(start, stop), dtype=Float)
+
+    def unseen(self, start: int, stop: int) -> NDArray[np.bool_]:
+        """Rows that the refit has not seen, shape (stop - start, n)."""
+        return np.asarray(self.counts(start, stop) == 0)
 
     @cached_property
     def share(self) -> Array:
@@ -74,12 +78,12 @@ class BootstrapPlan:
         if self.method == "bootstrap":
             return np.full(self.n_boot, 1 / self.n_boot)
         parts = list(self.resamples.chunks())
-        times = np.sum([(self.counts(*part) == 0).sum(axis=0) for part in parts], axis=0)
+        times = np.sum([self.unseen(*part).sum(axis=0) for part in parts], axis=0)
         if not times.any():
             msg = "Every row was drawn in every resample; there is nobody to judge the refits on."
             raise ResampleError(msg)
         part_of_row = np.divide(1.0, times, out=np.zeros(times.size), where=times > 0)
-        share = np.concatenate([(self.counts(*part) == 0) @ part_of_row for part in parts])
+        share = np.concatenate([self.unseen(*part) @ part_of_row for part in parts])
         return np.asarray(share / (times > 0).sum())
 
 
@@ -107,6 +111,10 @@ class FoldPlan:
     def test_weights(self, start: int, stop: int) -> Array:
         """1 inside the fold."""
         return self.members[start:stop].astype(float)
+
+    def unseen(self, start: int, stop: int) -> NDArray[np.bool_]:
+        """Members of the folds, whom the refits have not seen."""
+        return self.members[start:stop]
 
     @property
     def share(self) -> Array:
@@ -145,22 +153,15 @@ class PlanOptions:
             raise ArgumentError(msg)
 
 
-def make_plan(y: NDArray[np.int64], options: PlanOptions, *, too_few_events: bool) -> Plan:
-    """What `validate`'s options mean together.
-
-    "bootstrap" is Harrell's; resamples that are drawn here for a model with too few events are
-    judged by .632+ instead. Explicit ones are Harrell's, as in the programs they come from.
-    """
+def make_plan(y: NDArray[np.int64], options: PlanOptions) -> Plan:
+    """What `validate`'s options mean together."""
     o = options
     if o.method == "crossvalidation":
         return _fold_plan(y, o)
     draws = as_resamples(
         o.resamples, y.size, n_boot=o.n_boot, seed=o.seed, cluster=o.cluster, stratify=o.stratify
     )
-    if o.method in (".632", ".632+"):
-        return BootstrapPlan(resamples=draws, method=o.method)
-    instead = too_few_events and o.method == "bootstrap" and o.resamples is None
-    return BootstrapPlan(resamples=draws, method=".632+" if instead else "bootstrap")
+    return BootstrapPlan(resamples=draws, method="bootstrap" if o.method == "harrell" else o.method)
 
 
 def _fold_plan(y: NDArray[np.int64], o: PlanOptions) -> FoldPlan:

@@ -35,9 +35,12 @@ def check_full_rank(X: Matrix, names: Sequence[str]) -> None:
     """
     scaling = scale_columns(X)
     largest = _refuse_constant(X, names, scaling)
+    tolerance = np.maximum(DEPENDENT, _ROUNDING * largest / scaling.spread)
+    if _surely_independent(X, scaling, float(tolerance.max())):
+        return
     R = _triangle(X, scaling)
     _, R, order = linalg.qr(R, mode="economic", pivoting=True)
-    tolerance = np.maximum(DEPENDENT, _ROUNDING * largest / scaling.spread)[order]
+    tolerance = tolerance[order]
     diagonal = np.abs(np.diag(R))
     dependent = np.flatnonzero(diagonal <= tolerance * np.sqrt(len(X)))
     if dependent.size:
@@ -75,6 +78,16 @@ def _refuse_constant(X: Matrix, names: Sequence[str], scaling: Scaling) -> NDArr
         msg = f"Columns without variation cannot be predictors: {found}."
         raise DesignError(msg)
     return np.asarray(largest)
+
+
+def _surely_independent(X: Matrix, scaling: Scaling, tolerance: float) -> bool:
+    """Whether the correlations alone rule out dependence: no eigenvalue is small."""
+    gram = np.zeros((X.shape[1],) * 2)
+    for start in range(0, len(X), ROWS_AT_A_TIME):
+        part = scaling.apply(X[start : start + ROWS_AT_A_TIME])
+        gram += part.T @ part
+    smallest = float(np.linalg.eigvalsh(gram / len(X))[0])
+    return smallest > 1e-6 and smallest > (10 * tolerance) ** 2
 
 
 def _triangle(X: Matrix, scaling: Scaling) -> Matrix:

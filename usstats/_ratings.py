@@ -55,7 +55,7 @@ def read_ratings(ratings: Ratings, *, levels: Sequence[Any] | None, complete: bo
     MissingDataError
         A rating is missing and the coefficient needs them all.
     """
-    table = pd.DataFrame(cast("Any", ratings))
+    table = _yes_no_as_numbers(pd.DataFrame(cast("Any", ratings)))
     if table.shape[1] < 2 or table.empty:
         msg = (
             f"Ratings need one row a subject and one column for each of two or more raters; "
@@ -78,6 +78,17 @@ def read_ratings(ratings: Ratings, *, levels: Sequence[Any] | None, complete: bo
         )
         raise MissingDataError(msg)
     return RatingTable(codes=codes.astype(np.int64), levels=tuple(known), ordered=ordered)
+
+
+def _yes_no_as_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """True and False as 1 and 0 where another rater wrote numbers."""
+    flags = [pd.api.types.is_bool_dtype(dtype) for dtype in table.dtypes]
+    if all(flags) or not any(flags):
+        return table
+    columns = [
+        c.astype("Int64") if f else c for f, (_, c) in zip(flags, table.items(), strict=True)
+    ]
+    return pd.concat(columns, axis=1)
 
 
 def _levels(table: pd.DataFrame, levels: Sequence[Any] | None) -> tuple[list[Any], bool]:

@@ -155,10 +155,24 @@ def with_columns(
     added = {}
     for role, values in loose.items():
         keyed = role in keys and isinstance(values, Mapping | pd.Series)
-        column = data[columns[keys[role]]].map(values) if keyed else _one_a_row(data, values, role)
+        column = (
+            _by_key(data, columns[keys[role]], values, role)
+            if keyed
+            else _one_a_row(data, values, role)
+        )
         columns[role] = f"{role}{stem}"
         added[columns[role]] = np.asarray(column)
     return data.assign(**added), columns
+
+
+def _by_key(data: pd.DataFrame, key: str, values: Any, role: str) -> pd.Series[Any]:
+    found = data[key].map(values)
+    lacking = data.loc[found.isna(), key].dropna().unique()
+    if len(lacking):
+        first = ", ".join(repr(plain_label(label)) for label in lacking[:3])
+        msg = f"`{role}` has no value for {len(lacking)} labels of column {key!r} (first: {first})."
+        raise DesignError(msg)
+    return found
 
 
 def _one_a_row(data: pd.DataFrame, values: Any, role: str) -> NDArray[Any]:

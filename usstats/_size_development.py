@@ -233,7 +233,8 @@ def _anticipated_r2(
     if auc is not None and from_auc is not None:
         return from_auc(auc)
     if nagelkerke is not None:
-        return check_inside(nagelkerke, 0, 1, name="r2_nagelkerke") * max_r2
+        r2 = check_inside(nagelkerke, 0, 1, name="r2_nagelkerke") * max_r2
+        return round(r2, 3) or r2  # pmsampsize works with three decimals
     return check_inside(cox_snell, 0, max_r2, name="r2_cox_snell")
 
 

@@ -72,7 +72,13 @@ class ReaderGrid:
         )
 
     def __repr__(self) -> str:
-        return f"<{self.summary()}>"
+        found = self.smallest()
+        ends = found.iloc[[0, -1]] if len(found) > 2 else found
+        pairs = " ... ".join(f"{r.n_reader} readers x {r.n_case} cases" for r in ends.itertuples())
+        return (
+            f"<readers x cases for a difference of {self.difference:g} at power {self.power:g}: "
+            f"{pairs or 'none of the combinations suffices'}>"
+        )
 
 
 def sample_size_readers(

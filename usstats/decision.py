@@ -35,6 +35,7 @@ from usstats._net_benefit import (
 from usstats._survival_benefit import survival_cohort
 from usstats.errors import FailedResamplesWarning, SmallSampleWarning
 from usstats.resample import REFUSE_FAILED, Resamples, as_resamples, check_failures
+from usstats.results import read_only
 
 __all__ = ["DecisionCurve", "NetBenefitDifference", "decision_curve", "decision_curve_survival"]
 
@@ -262,7 +263,7 @@ class _Plan:
         replicates, n_failed = self._replicates(cohort, draws)
         return DecisionCurve(
             models=self.models,
-            thresholds=self.thresholds,
+            thresholds=read_only(self.thresholds),
             prevalence=float(rates.prevalence[0]),
             horizon=self.horizon,
             conf_level=conf_level,
@@ -274,8 +275,8 @@ class _Plan:
             seed=None if draws is None else draws.seed,
             notes=(*self.notes, *notes),
             _rates=rates,
-            _net_benefit=benefit,
-            _replicates=replicates,
+            _net_benefit=read_only(benefit),
+            _replicates=None if replicates is None else read_only(replicates),
         )
 
     def _undefined(self, benefit: NDArray[Float]) -> list[str]:

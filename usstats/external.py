@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from usstats._check import check_cluster, check_lengths, check_option, check_outcome, check_risk
+from usstats._check import (
+    check_cluster,
+    check_lengths,
+    check_option,
+    check_outcome,
+    check_risk,
+    seed_or_fresh,
+)
 from usstats._external_centres import METHODS, centre_rows, check_centre, heterogeneity_table
 from usstats._external_tables import (
     MODEL,
@@ -287,4 +294,4 @@ def _draws(
         return {"resamples": resamples}
     if n_boot is None and seed is None:
         return {}
-    return {"n_boot": DEFAULT_BOOT if n_boot is None else n_boot, "seed": seed}
+    return {"n_boot": DEFAULT_BOOT if n_boot is None else n_boot, "seed": seed_or_fresh(seed)}

@@ -22,7 +22,7 @@ from usstats._likelihood import (
     score_terms,
 )
 from usstats._prepared import Prepared, Solution
-from usstats._scaling import Scaling, scale_columns
+from usstats._scaling import Scaling, conditioned
 from usstats.errors import ArgumentError, FitError
 from usstats.newton import ascend, newton_logistic, newton_step
 
@@ -140,7 +140,7 @@ def firth_solution(data: Prepared, method: str) -> Solution:
     covariance is the inverse Fisher information; R's `logistf` prints smaller standard errors,
     from weights that count the pseudo observations as data.
     """
-    scaling = scale_columns(data.X, data.weights)
+    scaling, _ = conditioned(data.X, data.weights)
     problem = Jeffreys.of(data, scaling)
     beta, value, information = problem.summit()
     if method == "flac":
@@ -156,7 +156,7 @@ def firth_solution(data: Prepared, method: str) -> Solution:
         covariance=jacobian @ inverse @ jacobian.T,
         log_likelihood=float(log_likelihood(problem.Z @ beta, problem.y, problem.weights)),
         null_log_likelihood=float(null_log_likelihood(problem.y, problem.weights)),
-        penalised_log_likelihood=value + float(np.log(scaling.spread).sum()),
+        penalised_log_likelihood=value + scaling.log_volume,
         means=scaling.centre,
         centred_intercept=float(beta[0]),
         n_iter=0,
@@ -215,7 +215,7 @@ class Profile:
     @classmethod
     def of(cls, data: Prepared) -> Profile:
         """The profile of prepared data around its maximum."""
-        scaling = scale_columns(data.X, data.weights)
+        scaling, _ = conditioned(data.X, data.weights)
         problem = Jeffreys.of(data, scaling)
         return cls(problem, scaling, *problem.summit())
 

@@ -204,6 +204,11 @@ def file_fault(path: str | Path, where: str, why: str) -> SchemaError:
     return SchemaError(msg)
 
 
+def fault_below(error: SchemaError, where: str) -> SchemaError:
+    """The fault of a part of a file, with its path from the top of the file."""
+    return SchemaError(str(error).replace(": $", f": {where}", 1))
+
+
 def json_path(location: tuple[int | str, ...]) -> str:
     """A place in a file, as $.spec.terms[0]."""
     return "$" + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in location)

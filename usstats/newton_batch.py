@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usstats._likelihood import score_terms
-from usstats._scaling import scale_columns
+from usstats._scaling import conditioned
 from usstats.errors import FitError
 from usstats.newton import MAX_ITERATIONS, SUSPICIOUS_LP, newton_logistic
 
@@ -20,6 +20,8 @@ Matrix = NDArray[Float]
 BATCH_DECREMENT = 1e-9
 #: Values (resamples x rows) of a batch held at a time.
 BATCH_VALUES = 25_000
+#: Multiplications up to which OpenBLAS works in one thread; more threads cost small products time.
+SINGLE_THREADED, FEWEST = 2**18, 8
 #: A resample whose columns are closer to dependent than this is given up.
 SMALLEST_EIGENVALUE = 1e-10
 
@@ -66,9 +68,9 @@ def newton_logistic_batch(
     """
     design, outcome = np.asarray(X, dtype=float), np.asarray(y, dtype=float)
     weights = np.asarray(counts)
-    scaling = scale_columns(design)
-    batch = _Batch.of(scaling.apply(design), outcome)
-    at_a_time = max(1, BATCH_VALUES // max(1, outcome.size))
+    scaling, Z = conditioned(design)
+    batch = _Batch.of(Z, outcome)
+    at_a_time = _at_a_time(outcome.size, batch.products.size)
     pieces = [
         batch.solve(weights[start : start + at_a_time].astype(float), max_iter)
         for start in range(0, len(weights), at_a_time)
@@ -78,6 +80,12 @@ def newton_logistic_batch(
     params = scaling.to_original(beta)
     params[~converged] = np.nan
     return params, converged
+
+
+def _at_a_time(n: int, n_products: int) -> int:
+    """Replicates that stay in the cache, and few enough that BLAS starts no threads for them."""
+    single = SINGLE_THREADED // max(1, n_products)
+    return max(1, min(BATCH_VALUES // max(1, n), single if single >= FEWEST else BATCH_VALUES))
 
 
 @dataclass(frozen=True)

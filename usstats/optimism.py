@@ -10,20 +10,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from usstats._check import check_n_jobs
-from usstats._development import Development, develop, refit
+from usstats._check import check_n_jobs, seed_or_fresh
+from usstats._development import Development, develop, labels_of, refit
 from usstats._frozen_thresholds import choose_on_copies, judge_thresholds
 from usstats._judged import judge_measures
-from usstats._overfitting import (
-    FEW_EVENTS,
-    TOO_FEW_EVENTS,
-    correct,
-    warn_of_optimism,
-)
+from usstats._overfitting import FEW_EVENTS, better_judged, correct
 from usstats._plans import Plan, PlanOptions, make_plan
 from usstats._refits import RecipeRefits, Refits
 from usstats._validation_table import measure_table
 from usstats.errors import (
+    ArgumentError,
     FailedResamplesWarning,
     ResampleError,
 )
@@ -42,8 +38,8 @@ def validate(
     n_boot: int = 1000,
     method: str = "bootstrap",
     repeats: int | None = None,
-    cluster: ArrayLike | None = None,
-    stratify: ArrayLike | None = None,
+    cluster: str | ArrayLike | None = None,
+    stratify: str | ArrayLike | None = None,
     recipe: Recipe | None = None,
     seed: int | None = None,
     resamples: Any = None,
@@ -62,22 +58,23 @@ def validate(
     n_boot : int
         Refits. With "crossvalidation": that many folds up to ten; 10 r gives r rounds of ten.
     method : {"bootstrap", "harrell", ".632+", ".632", "crossvalidation"}
-        "bootstrap" is Harrell's optimism bootstrap; with fewer than five patients of the rarer
-        class per candidate parameter it is ".632+", because Harrell's correction is not enough
-        there (see Notes). "harrell" insists. ".632" and ".632+" judge each refit on the rows it
-        did not see, each row counting alike; `result.method` says what was done.
+        "bootstrap" is Harrell's optimism bootstrap; where there are fewer than ten patients of
+        the rarer class per candidate parameter and the relative overfitting of the AUC exceeds
+        0.5 it is ".632+", because Harrell's correction is not enough there (see Notes). "harrell"
+        insists. ".632" and ".632+" judge each refit on the rows it did not see, each row counting
+        alike. `result.method` says what was done.
     repeats : int, optional
         Rounds of a cross-validation with min(n_boot, 10) folds, each dealt anew.
-    cluster : array_like, shape (n,), optional
-        Patient labels where patients have several rows; patients are drawn, or held out, whole.
-    stratify : array_like, shape (n,), optional
-        Strata that keep their size in every resample, for example the outcome.
+    cluster : str or array_like, shape (n,), optional
+        Column or labels of patients with several rows; patients are drawn, or held out, whole.
+    stratify : str or array_like, shape (n,), optional
+        Column or labels of strata that keep their size in every resample, for example the outcome.
     recipe : Recipe, optional
         Everything that was done to the data to get `fit`; all of it is repeated. Without one the
         columns of the design are refitted, knots and levels as they are, by the same method.
-    seed : int
-        Replicate i depends on child i of it alone. May be left out with explicit `resamples`
-        unless the recipe imputes.
+    seed : int, optional
+        Replicate i depends on child i of it alone. Without it a fresh one is drawn, which the
+        result tells.
     resamples : Resamples or array_like, optional
         Explicit 0-based draws (n_boot, n). With "crossvalidation": fold labels (n,), a table of
         zeros and ones (n_folds, n) where 1 is held out, or a list of held-out rows.
@@ -107,8 +104,7 @@ def validate(
     SmallSampleWarning
         A measure is undefined in more than 20 % of the replicates and is NaN.
     OptimismWarning
-        Harrell's bootstrap with fewer than ten events per candidate parameter and a relative
-        overfitting of the AUC above 0.5; the .632+ value is named.
+        method="harrell" where "bootstrap" would be ".632+", whose value is named.
 
     Notes
     -----
@@ -122,18 +118,20 @@ def validate(
     no-information value of each measure is its value when every prediction is paired with every
     outcome (AUC 0.5, as Adler and Lausen 2009; Brier score from all pairs).
 
-    What is left of the optimism: 50 noise predictors, n = 275, true AUC 0.50, means of 24 cohorts.
+    What is left of the optimism, 50 noise predictors, n = 275, true AUC 0.50, means of 24 cohorts
+    (of the 8 in which the lasso kept anything), 40 resamples or twice ten folds:
 
-    ==========================  ========  =======  =====  ======  =================
-    recipe                      apparent  harrell  .632   .632+   cross-validation
-    ==========================  ========  =======  =====  ======  =================
+    ==========================  ========  =======  =====  ======  ============
+    recipe                      apparent  harrell  .632   .632+   folds (test)
+    ==========================  ========  =======  =====  ======  ============
     all 50 predictors           0.75      0.58     0.59   0.52    0.50
-    backward elimination (AIC)  0.67      0.53     0.57   0.52    0.52
-    lasso, terms refitted       0.66      0.61     0.57   0.52    0.51
-    ==========================  ========  =======  =====  ======  =================
+    backward elimination (AIC)  0.66      0.51     0.56   0.51    0.49
+    lasso, terms refitted       0.67      0.62     0.56   0.51    0.50
+    lasso, penalty tuned        0.65      0.61     0.56   0.51    0.51
+    ==========================  ========  =======  =====  ======  ============
 
-    .632+ cannot fall below 0.50 and is therefore a little above it on average. With ten and more
-    events per candidate parameter the methods agree (Iba et al. 2021, BMC Med Res Methodol 21:9).
+    .632+ cannot fall below 0.50 and is a little above it on average. Where the events suffice the
+    methods agree (Iba et al. 2021, BMC Med Res Methodol 21:9).
 
     Examples
     --------
@@ -145,6 +143,8 @@ def validate(
     >>> bool(result.corrected["auc"] < result.frame()["apparent"][0])
     True
     """
+    seed = _seed_of(seed, resamples, checkpoint)
+    cluster, stratify = labels_of(cluster, data), labels_of(stratify, data)
     options = PlanOptions(
         method=method,
         n_boot=n_boot,
@@ -155,14 +155,23 @@ def validate(
         resamples=resamples,
     )
     case = develop(fit, data, recipe, seed=seed, cluster=cluster)
-    events = case.events_per_parameter
-    plan = make_plan(case.y.astype(np.int64), options, too_few_events=events < TOO_FEW_EVENTS)
+    plan = make_plan(case.y.astype(np.int64), options)
     refits = refit(case, plan, n_jobs=check_n_jobs(n_jobs), checkpoint=checkpoint)
     _check_failed(refits.failed)
-    result = _result(case, plan, refits, cluster)
-    if events < FEW_EVENTS and resamples is None:
-        warn_of_optimism(result.frame(), refits, plan)
-    return result
+    if resamples is None and case.events_per_parameter < FEW_EVENTS:
+        insists = method == "harrell"
+        plan, refits = better_judged(plan, refits, case.apparent, insists=insists)
+    return _result(case, plan, refits, cluster)
+
+
+def _seed_of(seed: int | None, resamples: Any, checkpoint: str | Path | None) -> int | None:
+    """The seed given, or a fresh one, with which nobody could go on where a run stopped."""
+    if seed is None and resamples is not None:
+        return None
+    if seed is None and checkpoint is not None:
+        msg = "A `checkpoint` needs a `seed`: without one the replicates cannot be drawn again."
+        raise ArgumentError(msg)
+    return seed_or_fresh(seed)
 
 
 def _check_failed(failed: NDArray[np.bool_]) -> None:
@@ -208,6 +217,7 @@ def _result(
         _apparent=case.apparent,
         _refits=refits,
         _plan=plan,
+        _patient=case.kitchen.patient,
     )
 
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from usstats._files import write_text
-from usstats.errors import UsstatsError
+from usstats.errors import SchemaError, UsstatsError
 from usstats.model_json import (
+    StrictFile,
+    check_version,
+    checked_content,
     content_digest,
+    fault_below,
     file_fault,
     fit_content,
     fit_of_content,
     load_json,
+    write_content,
 )
 from usstats.pooled_fit import PooledFit
 from usstats.pooling import pool_estimates
@@ -25,9 +29,7 @@ SCHEMA = "usstats.pooled_logistic"
 SCHEMA_VERSION = 1
 
 
-class _PooledFile(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True, strict=True)
-
+class _PooledFile(StrictFile):
     schema_name: Literal["usstats.pooled_logistic"]
     schema_version: Literal[1]
     pooled_model: dict[str, Any]
@@ -40,8 +42,13 @@ class _PooledFile(BaseModel):
 
 def write_pooled(fit: PooledFit, path: str | Path) -> None:
     """Write a pooled model file atomically; see `PooledFit.to_json`."""
+    write_content(pooled_content(fit), path)
+
+
+def pooled_content(fit: PooledFit) -> dict[str, Any]:
+    """The model as plain values, without its digest."""
     model = fit_content(fit.model)
-    content: dict[str, Any] = {
+    return {
         "schema_name": SCHEMA,
         "schema_version": SCHEMA_VERSION,
         "pooled_model": {**model, "sha256": content_digest(model)},
@@ -50,8 +57,6 @@ def write_pooled(fit: PooledFit, path: str | Path) -> None:
         "dfcom": fit.estimates.dfcom,
         "conf_level": fit.estimates.conf_level,
     }
-    content["sha256"] = content_digest(content)
-    write_text(path, json.dumps(content, allow_nan=False, ensure_ascii=False, indent=1) + "\n")
 
 
 def read_pooled(path: str | Path) -> PooledFit:
@@ -62,16 +67,19 @@ def read_pooled(path: str | Path) -> PooledFit:
     SchemaError
         Not such a file, a newer version, a missing or edited value; with its path in the file.
     """
-    content = load_json(path)
-    try:
-        checked = _PooledFile.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = "$" + "".join(f".{key}" for key in first["loc"])
-        raise file_fault(path, where, first["msg"]) from None
+    return pooled_of_content(load_json(path), path)
+
+
+def pooled_of_content(content: Mapping[str, Any], path: str | Path) -> PooledFit:
+    """The checked model in the plain values of a file; `path` names the file in messages."""
+    check_version(content, path, schema=SCHEMA, version=SCHEMA_VERSION)
+    checked = checked_content(_PooledFile, content, path)
     if checked.sha256 != content_digest(content):
         raise file_fault(path, "$.sha256", "the content does not match its digest: it was edited")
-    model = fit_of_content(checked.pooled_model, path)
+    try:
+        model = fit_of_content(checked.pooled_model, path)
+    except SchemaError as error:
+        raise fault_below(error, "$.pooled_model") from None
     try:
         estimates = pool_estimates(
             checked.estimates,

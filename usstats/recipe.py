@@ -121,6 +121,12 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_option(self.knots, ("fixed", REFIT), name="knots")
+        if self.select is not None and not callable(self.select):
+            msg = (
+                "`select` must be LassoTuning(), BackwardElimination() or a function of (completed "
+                f"tables, outcome, terms); got {self.select!r}."
+            )
+            raise ArgumentError(msg)
         if self.rule is not None and self.rule.value is not None and not 0 < self.rule.value < 1:
             msg = f"A fixed `threshold` is a risk inside (0, 1); got {self.rule.value!r}."
             raise ArgumentError(msg)

@@ -192,7 +192,8 @@ def bootstrap(
         (R's boot.ci "perc"). "bca": bias-corrected and accelerated, acceleration from the
         jackknife over patients, on the same order statistics as boot.ci "bca".
     n_boot, seed : int
-        Number of draws and the seed they come from; not needed with `resamples`.
+        Number of draws and the seed they come from (without one a fresh seed, which the result
+        tells); not needed with `resamples`.
     resamples : Resamples or array_like, shape (n_boot, n), optional
         Explicit 0-based draws.
     n_jobs : int
@@ -287,7 +288,15 @@ def _as_array(values: Any, position: int) -> NDArray[Any]:
 
 
 def _original(statistic: Statistic, data: tuple[Any, ...]) -> float:
-    value = float(statistic(*data))
+    found = statistic(*data)
+    try:
+        value = float(found)
+    except (TypeError, ValueError):
+        msg = (
+            f"`statistic` must return one number; it returned {type(found).__name__} of shape "
+            f"{np.shape(found)}. Bootstrap each of several numbers on its own, with one seed."
+        )
+        raise ArgumentError(msg) from None
     if not np.isfinite(value):
         msg = (
             f"The statistic of the data themselves is {value}; resampling cannot give it an "

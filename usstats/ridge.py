@@ -8,12 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import linalg
 
 from usstats._prepared import Prepared, Solution, solution_of
 from usstats.design import DesignSpec
 from usstats.errors import ArgumentError, FitError
-from usstats.newton import newton_logistic
+from usstats.newton import NewtonFit, newton_logistic
 from usstats.terms import Term
 from usstats.wald import nonlinear_positions
 
@@ -54,7 +53,7 @@ def ridge_solution(data: Prepared, penalty: Penalty) -> Solution:
         log_likelihood=penalised,
         penalised_log_likelihood=penalised,
         penalty=factors,
-        effective_df=effective_df(fit.information, P),
+        effective_df=effective_df(fit, P),
     )
 
 
@@ -123,12 +122,15 @@ def _class_of(term: Term, *, curved: bool) -> str:
     return "nonlinear" if curved else "simple"
 
 
-def effective_df(information: Matrix, P: Matrix) -> float:
-    """Gray's effective degrees of freedom of the slopes: trace of I (I + P)^-1."""
-    scale = np.sqrt(np.diag(information))
-    I0, PS = information / np.outer(scale, scale), P / np.outer(scale, scale)
-    shrunk = linalg.solve(I0 + PS, I0, assume_a="pos")
-    return float(np.trace(shrunk[1:, 1:]))
+def effective_df(fit: NewtonFit, P: Matrix) -> float:
+    """Gray's effective degrees of freedom of the slopes: trace of I (I + P)^-1, intercept apart.
+
+    Computed as k - 1 - trace of P (I + P)^-1 in the scale of the fit, which loses no digits to
+    the origin of a covariate.
+    """
+    jacobian = fit.scaling.jacobian()
+    pull = jacobian.T @ P @ jacobian
+    return float(len(P) - 1 - np.sum(pull * fit.scaled_covariance))
 
 
 def trace_penalty(data: Prepared, penalties: Sequence[float | Mapping[str, float]]) -> pd.DataFrame:
@@ -161,7 +163,7 @@ def _criteria(data: Prepared, P: Matrix) -> dict[str, float]:
         fit = newton_logistic(data.X, data.y, data.weights, penalty=P)
     except FitError:
         return dict.fromkeys(("df", "aic", "bic", "aic_c"), np.nan)
-    df, n = effective_df(fit.information, P), len(data.y)
+    df, n = effective_df(fit, P), len(data.y)
     chi2 = 2 * (fit.log_likelihood - fit.null_log_likelihood)
     return {
         "df": df,

@@ -27,6 +27,8 @@ LEAST_DISTINCT = 10
 #: Local fits x distinct values computed exactly (6,000 distinct risks at their own values); beyond,
 #: exact vertices are joined by a monotone cubic, within 1e-4 of the curve and 1e-6 of the ICI.
 MAX_DIRECT = 40_000_000
+#: The same in a bootstrap replicate, whose chance error is far above 1e-4.
+MAX_DIRECT_REPLICATE = 4_000_000
 VERTICES = 400
 CHUNK = 2_000_000
 SINGULAR = 1e-12
@@ -65,12 +67,14 @@ class LoessCurve:
     total: Vector
     span: float
     scatter: sparse.csr_matrix = field(repr=False)
+    replicate: bool = False
 
     def predict(self, at: ArrayLike) -> Vector:
         """Local fit at each value of `at`, NaN where it has too few neighbours; shape (m,)."""
         values = np.atleast_1d(np.asarray(at, dtype=float))
         points, position = np.unique(values, return_inverse=True)
-        if points.size * self.x.size <= MAX_DIRECT or points.size <= 2 * VERTICES:
+        most = MAX_DIRECT_REPLICATE if self.replicate else MAX_DIRECT
+        if points.size * self.x.size <= most or points.size <= 2 * VERTICES:
             return np.asarray(self._direct(points)[position])
         vertices = self._vertices(points)
         between = PchipInterpolator(vertices, self._direct(vertices))
@@ -186,6 +190,7 @@ def fit_loess(
         total=np.bincount(position, times * outcome).astype(float),
         span=span,
         scatter=sparse.csr_matrix((values.size, 1)),
+        replicate=counts is not None,
     )
     if counts is not None:
         return curve

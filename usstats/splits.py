@@ -86,13 +86,20 @@ class Folds:
         )
 
     def fold_frame(self) -> pd.DataFrame:
-        """One row a fold: fold, n_patients, n_images, n_event (patients), prevalence."""
-        table = self.frame().groupby("fold", sort=True)
+        """One row a fold: fold, n_patients, n_images, n_event (patients), prevalence.
+
+        With more than two classes the patients of each stand in n_class_0, n_class_1, ... instead
+        of the last two columns.
+        """
+        patients = self.frame()
+        per_class = {"n_event": ("outcome", "sum"), "prevalence": ("outcome", "mean")}
+        if self._n_classes > 2:
+            names = [f"n_class_{level}" for level in range(self._n_classes)]
+            patients[names] = np.eye(self._n_classes, dtype=Int)[self.outcome]
+            per_class = {name: (name, "sum") for name in names}
+        table = patients.groupby("fold", sort=True)
         return table.agg(
-            n_patients=("patient_id", "size"),
-            n_images=("n_images", "sum"),
-            n_event=("outcome", "sum"),
-            prevalence=("outcome", "mean"),
+            n_patients=("patient_id", "size"), n_images=("n_images", "sum"), **per_class
         ).reset_index()
 
     def lookup(self, cluster: ArrayLike) -> NDArray[Int]:
@@ -142,18 +149,30 @@ class Folds:
     def summary(self) -> str:
         """Counts of the split and of every fold."""
         lines = [
-            f"  fold {row.fold}: {row.n_patients} patients, {row.n_event} events, "
-            f"{row.n_images} rows"
-            for row in self.fold_frame().itertuples()
+            f"  fold {k}: {(self.fold == k).sum()} patients, {self._events(self.fold == k)}, "
+            f"{(self.assignment == k).sum()} rows"
+            for k in np.unique(self.fold)
         ]
         return "\n".join([repr(self)[1:-1], *lines])
 
     def __repr__(self) -> str:
+        events = int(self.outcome.sum())
+        counts = f"events = {events}" if self._n_classes == 2 else self._events(self.fold >= 0)
         return (
             f"<{self.n_folds} folds of {len(self.patient_id)} patients, "
-            f"{len(self.row_patient)} rows, events = {int(self.outcome.sum())}, unit: patient; "
+            f"{len(self.row_patient)} rows, {counts}, unit: patient; "
             f"stratified by outcome, seed {self.seed}>"
         )
+
+    @property
+    def _n_classes(self) -> int:
+        return max(int(self.outcome.max()) + 1, 2)
+
+    def _events(self, chosen: NDArray[np.bool_]) -> str:
+        counts = np.bincount(self.outcome[chosen], minlength=self._n_classes)
+        if self._n_classes == 2:
+            return f"{counts[1]} events"
+        return f"classes = {'/'.join(map(str, counts))}"
 
     def _content(self) -> dict[str, Any]:
         return {
@@ -174,6 +193,7 @@ def make_folds(
     n_folds: int = 5,
     seed: int,
     keep_together: Iterable[Sequence[Hashable]] | None = None,
+    n_classes: int = 2,
 ) -> Folds:
     """Deal patients into folds, stratified by outcome and balanced in size.
 
@@ -193,6 +213,9 @@ def make_folds(
     keep_together : iterable of tuples of patient labels, optional
         Patients who must share a fold, for example because an image of one is a near duplicate
         of an image of the other (`LeakageAudit.pairs`). Ties are transitive.
+    n_classes : int
+        Of the outcome. With more than two, `y` holds the classes 0 to n_classes - 1, each of
+        them at least once.
 
     Returns
     -------
@@ -201,7 +224,7 @@ def make_folds(
     Raises
     ------
     OutcomeError
-        `y` is not 0/1 or has one class.
+        `y` is not 0/1 (or not 0 to n_classes - 1), or lacks a class.
     PairingError
         Lengths differ, a label is missing, or a tied patient is unknown.
     ResampleError
@@ -216,10 +239,10 @@ def make_folds(
     if isinstance(n_folds, bool) or int(n_folds) != n_folds or n_folds < 2:
         msg = f"`n_folds` must be a whole number of at least 2; got {n_folds!r}."
         raise ArgumentError(msg)
-    patients = patients_of(y, cluster)
+    patients = patients_of(y, cluster, n_classes=n_classes)
     groups = tied_groups(patients, keep_together)
-    _refuse_scarce_classes(groups, int(n_folds))
-    fold_of_group = _deal(groups, int(n_folds), np.random.default_rng(check_seed(seed)))
+    _refuse_scarce_classes(groups, int(n_folds), n_classes)
+    fold_of_group = _deal(groups, int(n_folds), n_classes, np.random.default_rng(check_seed(seed)))
     return Folds(
         patient_id=patients.labels,
         fold=_frozen(fold_of_group[groups.of_patient]),
@@ -237,6 +260,7 @@ def tuning_split(
     fraction: float = 0.2,
     seed: int,
     keep_together: Iterable[Sequence[Hashable]] | None = None,
+    n_classes: int = 2,
 ) -> NDArray[np.bool_]:
     """Set patients of a training part aside for choosing epochs and settings.
 
@@ -245,7 +269,7 @@ def tuning_split(
 
     Parameters
     ----------
-    y, cluster, seed, keep_together
+    y, cluster, seed, keep_together, n_classes
         As in `make_folds`.
     fraction : float
         Share of the patients of each class, inside (0, 1).
@@ -269,34 +293,37 @@ def tuning_split(
     if not 0 < fraction < 1:
         msg = f"`fraction` must lie inside (0, 1), for example 0.2; got {fraction!r}."
         raise ArgumentError(msg)
-    patients = patients_of(y, cluster)
+    patients = patients_of(y, cluster, n_classes=n_classes)
     groups = tied_groups(patients, keep_together)
-    _refuse_scarce_classes(groups, 2)
+    _refuse_scarce_classes(groups, 2, n_classes)
     rng = np.random.default_rng(check_seed(seed))
     tuning = np.zeros(len(groups.outcome), dtype=bool)
-    for level in (1, 0):
+    for level in reversed(range(n_classes)):
         members = np.flatnonzero(groups.outcome == level)
         size = int(np.clip(round(fraction * members.size), 1, members.size - 1))
         tuning[rng.permutation(members)[:size]] = True
     return np.asarray(tuning[groups.of_patient][patients.of_row])
 
 
-def _refuse_scarce_classes(groups: Groups, n_folds: int) -> None:
-    counts = np.bincount(groups.outcome, minlength=2)
+def _refuse_scarce_classes(groups: Groups, n_folds: int, n_classes: int) -> None:
+    counts = np.bincount(groups.outcome, minlength=n_classes)
     if counts.min() < n_folds:
+        found = f"{counts[1]} with and {counts[0]} without the event"
+        if n_classes > 2:
+            found = f"{', '.join(map(str, counts))} of the classes 0 to {n_classes - 1}"
         msg = (
-            f"Every fold needs a patient of each class; there are {counts[1]} with and "
-            f"{counts[0]} without the event (patients tied together count once) for {n_folds} "
-            f"parts. Use at most {max(int(counts.min()), 1)}, or collect more patients."
+            f"Every fold needs a patient of each class; there are {found} (patients tied together "
+            f"count once) for {n_folds} parts. Use at most {max(int(counts.min()), 1)}, or collect "
+            "more patients."
         )
         raise ResampleError(msg)
 
 
-def _deal(groups: Groups, n_folds: int, rng: np.random.Generator) -> NDArray[Int]:
+def _deal(groups: Groups, n_folds: int, n_classes: int, rng: np.random.Generator) -> NDArray[Int]:
     """Fold of every group: large ties first, the others in random order."""
     fold = np.empty(len(groups.outcome), dtype=Int)
     n_patients, n_rows = np.zeros(n_folds, dtype=Int), np.zeros(n_folds, dtype=Int)
-    for level in (1, 0):
+    for level in reversed(range(n_classes)):
         members = rng.permutation(np.flatnonzero(groups.outcome == level))
         members = members[np.argsort(-groups.n_patients[members], kind="stable")]
         in_class = np.zeros(n_folds, dtype=Int)

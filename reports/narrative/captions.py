@@ -52,6 +52,11 @@ CAPTIONS: Mapping[str, Caption] = MappingProxyType(
             title="Instability of the predicted risks over the models of the resamples",
             alt="Risk of each patient in the models of the resamples against his risk.",
         ),
+        "readers": Caption(
+            title="Readers by condition, and their average with its interval; a dashed line leads "
+            "to a worse figure",
+            alt="Area under the curve of each reader in every condition.",
+        ),
         "cam": Caption(
             title="Grad-CAM of patients the network had not seen; the contour is the annotated "
             "mask. Chosen by rule: the surest right and the surest wrong of each class",

@@ -42,7 +42,7 @@ def limits_section(study: Study, evidence: Evidence) -> Section:
 def author_section() -> Section:
     """What no run can know."""
     items = tuple(paragraph(text) for text in AUTHOR_TO_STATE)
-    return Section(heading="Author to state", blocks=(Bullets(items=items),))
+    return Section(heading="Author to state", blocks=(Bullets(items=items),), for_author=True)
 
 
 def _of_fusion() -> Iterator[Paragraph]:

@@ -36,6 +36,7 @@ def methods_section(study: Study, evidence: Evidence) -> Section:
         _validation,
         _comparison,
         _external,
+        _readers,
     ]
     blocks = [block for part in parts for block in part(study, evidence)]
     return Section(heading="Methods", blocks=tuple(blocks))
@@ -225,4 +226,39 @@ def _external(study: Study, evidence: Evidence) -> Iterator[Paragraph]:
             "In every external cohort discrimination, calibration, net benefit and the "
             "distribution of risks were evaluated together; models and cut-off were carried over "
             "unchanged. A shift of the network's logit between cohorts was measured."
+        )
+    if evidence.has("contrasts/auc"):
+        yield paragraph(
+            "There, where no model had been fitted, the AUC of the model {first} was contrasted "
+            "with that of every other model by DeLong's method for paired curves; p values are "
+            "adjusted by Holm's method.",
+            first=said(study, "models.0.name", study.config.nomogram.name),
+        )
+
+
+_READER_COVARIANCES = {"delong": "DeLong", "unbiased": "Gallas"}
+
+
+def _readers(study: Study, evidence: Evidence) -> Iterator[Paragraph]:
+    if not evidence.has("readers/readers"):
+        return
+    facts, at = evidence.json("readers/facts"), "readers/facts.json"
+    fixed = {name: Value(f"{at}.{name}", str(facts[name])) for name in ("readers", "cases")}
+    yield paragraph(
+        "{n_reader} readers gave {n_reading} ratings of {n} patients ({conditions}). Their AUCs "
+        "were compared by the method of Obuchowski and Rockette with {readers} readers and {cases} "
+        "cases; the covariance over cases is that of {covariance}.",
+        n_reader=evidence.fact(f"{at}.n_reader", facts["n_reader"]),
+        n_reading=evidence.fact(f"{at}.n_reading", facts["n_reading"]),
+        n=evidence.fact(f"{at}.n", facts["n"]),
+        conditions=Value(f"{at}.conditions", " and ".join(facts["conditions"])),
+        covariance=Value(
+            f"{at}.covariance",
+            _READER_COVARIANCES.get(facts["covariance"], facts["covariance"]),
+        ),
+        **fixed,
+    )
+    if facts["order"]:
+        yield paragraph(
+            "Order of the readings: {order}.", order=Value(f"{at}.order", facts["order"])
         )

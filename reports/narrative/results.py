@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
 
 from reports.evidence import Evidence
 from reports.narrative.exhibits import Exhibits
 from reports.narrative.methods import said
-from reports.numbers import SIGNIFICANCE, format_estimate, format_number
+from reports.numbers import SIGNIFICANCE, format_auc, format_estimate, format_p
 from reports.report import Block, KeyResult, Section
 from reports.study import Study
 from reports.text import Paragraph, Value, paragraph
@@ -72,6 +75,7 @@ def result_sections(study: Study, evidence: Evidence, exhibits: Exhibits) -> tup
         "Added value": _comparison,
         "Clinical usefulness": _decision,
         "External validation": _external,
+        "Readers": _readers,
         "Against the known truth": _truth,
     }
     sections = (
@@ -95,6 +99,8 @@ def _participants(study: Study, evidence: Evidence, exhibits: Exhibits) -> Itera
     yield exhibits.figure("flow")
     yield exhibits.table("flow")
     yield exhibits.table("patients")
+    if "missing" in exhibits.tables:
+        yield exhibits.table("missing")
     if "cohorts" in exhibits.tables:
         yield exhibits.table("cohorts")
 
@@ -136,6 +142,7 @@ def _model(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[Blo
     yield exhibits.figure("nomogram")
     yield exhibits.table("model")
     yield exhibits.figure("forest")
+    yield exhibits.table("odds_ratios")
     threshold = evidence.json("fit/threshold")
     validation = evidence.table(f"validate/{name}").set_index("measure")["corrected"]
     if {"sensitivity", "specificity"} <= set(validation.index):
@@ -254,6 +261,62 @@ def _external(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[
         yield exhibits.figure(f"external_{cohort}")
     if study.config.cohorts.external:
         yield exhibits.table("external")
+    if "auc_comparison" in exhibits.tables:
+        yield from _contrasts(study, evidence, exhibits)
+
+
+def _contrasts(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[Block]:
+    """The nomogram against every other model, in patients none was fitted to."""
+    table = "contrasts/auc"
+    for row in evidence.table(table).to_dict("records"):
+        where = {"group": row["group"], "model_1": row["model_1"], "model_2": row["model_2"]}
+        yield paragraph(
+            "In the cohort {cohort} the AUC of the {first} minus that of the {second} was {change} "
+            "({p}, adjusted).",
+            cohort=said(study, "cohorts.external", row["group"]),
+            first=said(study, "models", row["model_1"]),
+            second=said(study, "models", row["model_2"]),
+            change=evidence.estimate(table, 3, **where),
+            p=evidence.p_value(table, column="p_adjusted", **where),
+        )
+    yield exhibits.table("auc_comparison")
+
+
+def _readers(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[Block]:
+    if not evidence.has("readers/readers"):
+        return
+    frame = evidence.table("readers/readers")
+    for row in frame[frame["measure"] == "difference"].to_dict("records"):
+        if "group" in row and not pd.isna(row["group"]):
+            continue
+        where = {"measure": "difference", "condition": row["condition"]}
+        yield paragraph(
+            "Averaged over readers, the difference in AUC ({condition}) was {change} ({p}).",
+            condition=Value(
+                _address("readers/readers", where, "condition"),
+                str(row["condition"]).replace(" - ", " minus "),
+            ),
+            change=_reader_value(evidence, row, where),
+            p=Value(
+                _address("readers/readers", where, "p_value"),
+                format_p(row["p_value"], preset=evidence.preset, symbol=True),
+            ),
+        )
+    yield exhibits.figure("readers")
+    yield exhibits.table("readers")
+    if "reader_effects" in exhibits.tables:
+        yield exhibits.table("reader_effects")
+
+
+def _reader_value(evidence: Evidence, row: dict[str, Any], where: dict[str, str]) -> Value:
+    limits = (row["estimate"], row["conf_low"], row["conf_high"])
+    text = format_estimate(*limits, decimals=3, preset=evidence.preset)
+    return Value(_address("readers/readers", where, "estimate"), text)
+
+
+def _address(table: str, where: dict[str, str], column: str) -> str:
+    rows = ",".join(f"{name}={value}" for name, value in where.items())
+    return f"{table}.csv[{rows}].{column}"
 
 
 def _shift(study: Study, evidence: Evidence, cohort: str) -> Paragraph:
@@ -286,7 +349,7 @@ def _truth(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[Blo
         promised=evidence.number("truth/truth", "promised", 3, measure="auc"),
         best=Value(
             "truth/truth.csv[measure=auc].best_possible",
-            format_number(row["best_possible"], 3, preset=evidence.preset),
+            format_auc(row["best_possible"], 3, preset=evidence.preset),
         ),
     )
     yield exhibits.table("truth")

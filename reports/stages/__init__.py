@@ -6,7 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reports.pipeline import Stage
-from reports.stages import cohort, draw, explain, model, network, performance, truth, write
+from reports.stages import (
+    cohort,
+    contrasts,
+    draw,
+    examine,
+    explain,
+    model,
+    network,
+    performance,
+    readers,
+    truth,
+    write,
+)
 from reports.study import STUDY_FILE, Study
 from reports.synthetic import TRUTH_FILE
 
@@ -49,6 +61,15 @@ def _has_networks(study: Study) -> bool:
 
 def _has_external(study: Study) -> bool:
     return bool(study.config.cohorts.external)
+
+
+def _has_readings(study: Study) -> bool:
+    return (study.root / readers.READINGS).is_file()
+
+
+def _readings(study: Study) -> Iterator[Path]:
+    yield study.root / "patients.csv"
+    yield study.root / readers.READINGS
 
 
 def _has_truth(study: Study) -> bool:
@@ -126,6 +147,22 @@ STAGES: tuple[Stage, ...] = (
         applies=_has_external,
     ),
     Stage(
+        name="contrasts",
+        title="Contrasting the models in the external cohorts",
+        work=contrasts.contrast_models,
+        needs=("external",),
+        settings=_everything,
+        applies=_has_external,
+    ),
+    Stage(
+        name="readers",
+        title="Analysing the readers",
+        work=readers.analyse_readers,
+        settings=_everything,
+        inputs=_readings,
+        applies=_has_readings,
+    ),
+    Stage(
         name="explain",
         title="Explaining the network",
         work=explain.explain_network,
@@ -133,6 +170,14 @@ STAGES: tuple[Stage, ...] = (
         settings=_networks,
         inputs=_pictures,
         applies=_has_networks,
+    ),
+    Stage(
+        name="examine",
+        title="Looking at failures, subgroups and the sample size",
+        work=examine.examine,
+        needs=("fuse", "fit", "validate", "external", "explain"),
+        settings=_everything,
+        inputs=_tables,
     ),
     Stage(
         name="truth",
@@ -147,7 +192,16 @@ STAGES: tuple[Stage, ...] = (
         name="draw",
         title="Drawing the figures",
         work=draw.draw_figures,
-        needs=("describe", "fuse", "fit", "validate", "compare", "external", "explain"),
+        needs=(
+            "describe",
+            "fuse",
+            "fit",
+            "validate",
+            "compare",
+            "external",
+            "explain",
+            "readers",
+        ),
         settings=_everything,
     ),
     Stage(
@@ -163,7 +217,10 @@ STAGES: tuple[Stage, ...] = (
             "validate",
             "compare",
             "external",
+            "contrasts",
+            "readers",
             "explain",
+            "examine",
             "truth",
             "draw",
         ),

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from reports.evidence import Evidence
-from reports.figures import letter_panels, save_figure
+from reports.figures import FIGURE_FORMATS, letter_panels, save_figure
 from reports.files import write_json
 from reports.narrative.captions import DOUBLE
 from reports.narrative.results import external_model
 from reports.panels import cam_panel, flow_diagram, forest_plot
 from reports.pipeline import Workspace
 from reports.stages.model import frozen_threshold, read_fit, read_patients
+from reports.stages.readers import READINGS, saved_readers
 from reports.stages.saved import (
     SavedCalibration,
     SavedInstability,
@@ -28,6 +29,7 @@ from usstats.plots.calibration import plot_calibration, plot_corrected_calibrati
 from usstats.plots.decision import plot_decision
 from usstats.plots.instability import plot_instability
 from usstats.plots.nomogram import plot_nomogram
+from usstats.plots.readers import plot_reader_change
 from usstats.plots.roc import plot_roc
 from usstats.plots.style import journal_style
 
@@ -41,14 +43,22 @@ MODEL_LABELS = {"dl_prob": "network"}
 
 
 def draw_figures(work: Workspace) -> None:
-    """Write each figure as PDF, SVG and PNG, and what is in the files as figures.json."""
+    """Write each figure in the journal's formats, and what is in the files as figures.json."""
     records = {}
     for name, (make, options) in figures(work.study).items():
         with journal_style():
             fig = make(work)
-            files = save_figure(fig, work.folder, name, PRESET, **options)
+            files = save_figure(
+                fig, work.folder, name, PRESET, formats=_formats(options), **options
+            )
         records[name] = files.record()
     write_json(work.folder / "figures.json", records)
+
+
+def _formats(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Pictures also as TIFF, which publishers want of them; line art as its vectors."""
+    is_line = options.get("kind", "line") == "line"
+    return FIGURE_FORMATS if is_line else (*FIGURE_FORMATS, "tiff")
 
 
 def figures(study: Study) -> dict[str, tuple[Callable[[Workspace], Figure], dict[str, Any]]]:
@@ -65,6 +75,8 @@ def figures(study: Study) -> dict[str, tuple[Callable[[Workspace], Figure], dict
     }
     for cohort in study.config.cohorts.external:
         chosen[f"external_{cohort}"] = (_external_drawer(cohort), double)
+    if (study.root / READINGS).is_file():
+        chosen["readers"] = (draw_readers, {"width": "single"})
     if study.config.networks:
         chosen["cam"] = (draw_cam, {"width": "double", "kind": "halftone"})
     return chosen
@@ -131,6 +143,15 @@ def draw_forest(work: Workspace) -> Figure:
 def draw_instability(work: Workspace) -> Figure:
     """How far each patient's risk moves between the models of the resamples."""
     return plot_instability(SavedInstability(folder=work.of("validate"))).figure
+
+
+def draw_readers(work: Workspace) -> Figure:
+    """Each reader in every condition, and the readers' averages."""
+    frame, groups = saved_readers(work.of("readers"))
+    if groups:
+        own = frame["reader"].map(groups)
+        frame["group"] = own if "group" not in frame else own.fillna(frame["group"])
+    return plot_reader_change(frame).figure
 
 
 def draw_cam(work: Workspace) -> Figure:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import pandas as pd
-
 import usstats
-from reports.calculator import write_calculator
+from reports.calculator import calculator_nomogram, write_calculator
+from reports.checklists import (
+    Facts,
+    reporting_sections,
+    write_checklists,
+)
+from reports.document import render_document
 from reports.evidence import Evidence
-from reports.manifest import make_manifest
+from reports.files import sha256_file
+from reports.manifest import git_commit, make_manifest
+from reports.model_file import write_model_file
 from reports.narrative import (
     author_section,
     key_results,
@@ -21,31 +28,18 @@ from reports.narrative import (
 )
 from reports.narrative.captions import CAPTIONS, external_caption
 from reports.narrative.exhibits import Exhibits
-from reports.narrative.results import external_model
+from reports.number_presets import number_preset
 from reports.pipeline import Workspace, read_records
 from reports.report import ReportContent, ReportFigure, render_report
-from reports.stages.draw import PRESET, term_labels
+from reports.stages.draw import PRESET
+from reports.stages.exhibits import NUMBERS, manuscript_tables
 from reports.stages.model import frozen_threshold, read_fit
-from reports.stages.saved import corrected_decision
-from reports.study import STUDY_FILE
-from reports.tables import (
-    Table,
-    accuracy_table,
-    decision_table,
-    external_table,
-    flow_table,
-    model_table,
-    odds_ratio_table,
-    performance_table,
-    table_one,
-    write_table,
-)
-from reports.tables.comparator import comparator_table
-from reports.tables.comparison import nested_table, truth_table
+from reports.study import STUDY_FILE, Study
+from reports.tables import write_table, write_workbook
 from reports.text import Value
-from usstats.nomogram import build_nomogram
 
-NUMBERS = "esr"
+#: What a study folder may hold beside its images.
+TABLES = ("patients", "images", "predictions", "readings")
 
 
 def write_manuscript(work: Workspace) -> None:
@@ -55,6 +49,7 @@ def write_manuscript(work: Workspace) -> None:
     tables = {table.id: table for table in manuscript_tables(work, evidence)}
     for table in tables.values():
         write_table(table, work.folder / "tables")
+    write_workbook(tables.values(), work.folder / "tables.xlsx")
     figures = copy_figures(work)
     exhibits = Exhibits(tables=tables, figures=figures)
     content = ReportContent(
@@ -64,94 +59,23 @@ def write_manuscript(work: Workspace) -> None:
         sections=(
             methods_section(study, evidence),
             *result_sections(study, evidence, exhibits),
+            *reporting_sections(study, evidence, exhibits),
             limits_section(study, evidence),
             author_section(),
         ),
         provenance=tuple(provenance(work)),
         source=study.config.source or "",
+        italics=number_preset(NUMBERS).italics,
     )
     render_report(content, work.folder / "report.html")
+    render_document(content, work.folder / "report.docx")
     calculator(work, evidence)
+    fit = read_fit(work, study.config.nomogram.name)
+    write_model_file(fit, study, evidence, work.folder, card=model_card(work, evidence))
+    # The checklists point into the manifest, and the manifest names the checklists.
     manifest(work)
-
-
-def manuscript_tables(work: Workspace, evidence: Evidence) -> Iterator[Table]:
-    """Every table of the report, under the name the text calls it by."""
-    study, labels = work.study, term_labels(work.study)
-    name = study.config.nomogram.name
-    fit = read_fit(work, name)
-    yield flow_table(evidence.table("describe/flow"), preset=NUMBERS)
-    yield table_one(
-        evidence.table("describe/development"),
-        labels=study.labels,
-        title="Development cohort by outcome",
-        table_id="patients",
-        preset=NUMBERS,
-    )
-    if evidence.has("describe/cohorts"):
-        yield table_one(
-            evidence.table("describe/cohorts"),
-            labels=study.labels,
-            title="Development and external cohorts",
-            table_id="cohorts",
-            preset=NUMBERS,
-        )
-    yield model_table(fit, labels=labels, preset=NUMBERS)
-    yield odds_ratio_table(evidence.table(f"fit/{name}_odds_ratios"), labels=labels, preset=NUMBERS)
-    yield performance_table(
-        evidence.table(f"validate/{name}"),
-        _external_frames(work, evidence, only=name),
-        intervals=evidence.table(f"validate/{name}_auc"),
-        preset=NUMBERS,
-    )
-    if evidence.has("compare/nested"):
-        yield nested_table(evidence.table("compare/nested"), preset=NUMBERS)
-    comparator = study.config.comparator
-    if comparator is not None:
-        yield comparator_table(
-            evidence.table("compare/comparator"), label=comparator.label, preset=NUMBERS
-        )
-    yield accuracy_table(_accuracy_frames(work, evidence), preset=NUMBERS)
-    yield _net_benefit(work)
-    if study.config.cohorts.external:
-        yield external_table(_external_frames(work, evidence), preset=NUMBERS)
-    if evidence.has("truth/truth"):
-        yield truth_table(evidence.table("truth/truth"), preset=NUMBERS)
-
-
-def _external_frames(
-    work: Workspace, evidence: Evidence, *, only: str | None = None
-) -> dict[str, pd.DataFrame]:
-    """Each external cohort's evaluation, of the nomogram or of the network where that is all."""
-    found = {
-        cohort: external_model(work.study, evidence, cohort)
-        for cohort in work.study.config.cohorts.external
-    }
-    return {
-        cohort: evidence.table(f"external/{cohort}_{model}")
-        for cohort, model in found.items()
-        if only in (None, model)
-    }
-
-
-def _accuracy_frames(work: Workspace, evidence: Evidence) -> dict[str, pd.DataFrame]:
-    frames = {"Development (apparent)": evidence.table("fit/accuracy")}
-    for cohort in work.study.config.cohorts.external:
-        if evidence.has(f"external/{cohort}_accuracy"):
-            frames[cohort] = evidence.table(f"external/{cohort}_accuracy")
-    return frames
-
-
-def _net_benefit(work: Workspace) -> Table:
-    """Corrected net benefit at both ends and the middle of the stated range."""
-    models = [model.name for model in work.study.config.models]
-    thresholds = work.study.config.decision.thresholds()
-    return decision_table(
-        corrected_decision(work.of("validate"), models),
-        thresholds=[float(thresholds[i]) for i in (0, len(thresholds) // 2, -1)],
-        title="Net benefit, corrected for optimism",
-        preset=NUMBERS,
-    )
+    write_checklists(Facts(study=study, evidence=evidence), content, work.folder)
+    manifest(work)
 
 
 def copy_figures(work: Workspace) -> Mapping[str, ReportFigure]:
@@ -179,6 +103,11 @@ def provenance(work: Workspace) -> Iterator[tuple[str, Value]]:
     study = work.study
     yield "Software", Value("manifest.json:packages", f"usstats {usstats.__version__}")
     yield "Seed", Value("study.yaml:seed", str(study.config.seed))
+    for path in study_tables(study):
+        yield f"SHA-256 of {path.name}", Value("manifest.json:inputs", sha256_file(path))
+    commit = git_commit()
+    if commit is not None:
+        yield "Commit", Value("manifest.json:git_commit", commit)
     yield "Figures", Value("figures.json", f"drawn for {PRESET.replace('_', ' ')}")
     yield "Numbers", Value("study.yaml", f"style {NUMBERS}")
 
@@ -189,7 +118,7 @@ def calculator(work: Workspace, evidence: Evidence) -> None:
     fit = read_fit(work, study.config.nomogram.name)
     write_calculator(
         fit,
-        build_nomogram(fit),
+        calculator_nomogram(fit),
         work.folder / "calculator.html",
         title=study.config.title,
         outcome_label=study.config.outcome.label,
@@ -220,11 +149,19 @@ def model_card(work: Workspace, evidence: Evidence) -> dict[str, str]:
 def manifest(work: Workspace) -> None:
     """Versions, seeds and hashes of everything that went in and came out."""
     study = work.study
-    inputs = [study.root / name for name in (STUDY_FILE, "patients.csv", "images.csv")]
     make_manifest(
         work.folder,
-        inputs=inputs,
+        inputs=[study.root / STUDY_FILE, *study_tables(study)],
         root=study.root,
         seeds={"study": study.config.seed},
-        details={"stages": [record.name for record in read_records(study.run_dir)]},
+        details={
+            "stages": [record.name for record in read_records(study.run_dir)],
+            "figures": json.loads((work.of("draw") / "figures.json").read_text("utf-8")),
+        },
     ).write(work.folder)
+
+
+def study_tables(study: Study) -> list[Path]:
+    """The tables of the study folder that are there."""
+    paths = [study.root / f"{name}.csv" for name in TABLES]
+    return [path for path in paths if path.is_file()]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
 from reports.number_presets import NumberPreset, number_preset
-from reports.numbers import format_auc, format_estimate, format_number, format_p
+from reports.numbers import format_auc, format_estimate, format_p
 from reports.tables.table import Table
 from reports.tables.words import (
     abbreviations_in,
@@ -81,20 +81,25 @@ def auc_table(
     Parameters
     ----------
     comparisons : DataFrame
-        Frame of an `AucComparison`.
+        Frame of an `AucComparison`; several under each other are told apart by `group`.
     labels : mapping of str to str, optional
-        Printed names of the models.
+        Printed names of the models and groups.
     title, table_id : str
     preset : str or NumberPreset
     """
     needed = ("model_1", "model_2", "auc_1", "auc_2", "estimate", "p_value")
     require_columns(comparisons, needed, table="AUC table")
     style, names = number_preset(preset), labels or {}
-    adjusted = "p_adjusted" in comparisons and len(comparisons) > 1
-    rows = tuple(
-        _contrast_cells(row, names, style, adjusted=adjusted)
-        for row in comparisons.to_dict("records")
-    )
+    groups = dict(_by_group(comparisons))
+    adjusted = "p_adjusted" in comparisons and max(map(len, groups.values())) > 1
+    rows, indent = [], []
+    for group, part in groups.items():
+        if group:
+            rows.append((names.get(group, group), *[""] * (4 + adjusted)))
+            indent.append(0)
+        contrasts = part.to_dict("records")
+        rows += [_contrast_cells(row, names, style, adjusted=adjusted) for row in contrasts]
+        indent += [1 if group else 0] * len(part)
     difference = f"Difference ({confidence_words(comparisons)})"
     p_headers = (f"{style.p_symbol} value", *([f"Adjusted {style.p_symbol}"] if adjusted else []))
     columns = ("Contrast", "AUC, first", "AUC, second", difference, *p_headers)
@@ -102,10 +107,27 @@ def auc_table(
         id=table_id,
         title=title,
         columns=columns,
-        rows=rows,
-        notes=(sample_note(comparisons), *method_note({"": comparisons})),
+        rows=tuple(rows),
+        indent=tuple(indent),
+        notes=(
+            *(sample_note(part, name=names.get(group, group)) for group, part in groups.items()),
+            *method_note({"": comparisons}),
+            *([_ADJUSTED] if adjusted else []),
+        ),
         abbreviations=abbreviations_in(*columns),
+        italics=style.italics,
     )
+
+
+_ADJUSTED = "Adjusted for the number of contrasts by Holm's method; intervals are not adjusted."
+
+
+def _by_group(comparisons: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    if "group" not in comparisons:
+        yield "", comparisons
+        return
+    for group, part in comparisons.groupby("group", sort=False):
+        yield str(group), part
 
 
 def _accuracy_cells(
@@ -144,6 +166,6 @@ def _threshold_notes(frames: Mapping[str, pd.DataFrame], style: NumberPreset) ->
         float(t) for frame in frames.values() if "threshold" in frame for t in frame["threshold"]
     }
     return tuple(
-        f"Positive: predicted risk of {format_number(t, 3, preset=style)} or more."
+        f"Positive: predicted risk of {format_auc(t, preset=style)} or more."
         for t in sorted(values)
     )

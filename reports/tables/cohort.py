@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from reports.number_presets import NumberPreset, number_preset
@@ -20,7 +21,7 @@ from reports.numbers import (
 from reports.tables.table import Table, footnote_mark
 from reports.tables.words import abbreviations_in, require_columns
 
-__all__ = ["flow_table", "table_one"]
+__all__ = ["flow_table", "missing_table", "table_one"]
 
 Preset = str | NumberPreset
 Labels = Mapping[str, str]
@@ -91,7 +92,8 @@ def table_one(
     description : DataFrame
         Frame of a `Description`.
     groups : DataFrame, optional
-        Its `groups`: group and n_patients; without it, sizes are counted from the variables.
+        Its `groups`: group and n_patients, and n_images, which get a row of their own; without
+        it, sizes are counted from the variables.
     labels, group_labels : mapping of str to str, optional
         Printed names of variables (with units) and of groups.
     nonnormal : collection of str
@@ -106,7 +108,8 @@ def table_one(
     sizes = _sizes(description, groups)
     names = group_labels or {}
     headers = [_group_header(group, sizes[group], names) for group in writer.groups]
-    lines = [line for variable in writer.variables for line in writer.lines(variable)]
+    lines = [*_image_counts(writer.groups, groups, len(writer.extra_headers()[0]))]
+    lines += [line for variable in writer.variables for line in writer.lines(variable)]
     extras, marks = writer.extra_headers()
     columns = ("Characteristic", *headers, *extras)
     return Table(
@@ -116,8 +119,82 @@ def table_one(
         rows=tuple(cells for _, cells in lines),
         indent=tuple(level for level, _ in lines),
         footnotes=marks,
+        italics=style.italics,
         abbreviations=abbreviations_in(*columns, *(cells[0] for _, cells in lines)),
     )
+
+
+def missing_table(
+    description: pd.DataFrame,
+    *,
+    labels: Labels | None = None,
+    group_labels: Labels | None = None,
+    title: str = "Missing values",
+    table_id: str = "missing",
+    preset: Preset = "ama",
+) -> Table:
+    """Map of what is missing: n/N (%) of each variable that was not measured in everybody (R20).
+
+    Parameters
+    ----------
+    description : DataFrame
+        Frame of a `Description`.
+    labels, group_labels : mapping of str to str, optional
+        Printed names of variables and of groups.
+    title, table_id : str
+    preset : str or NumberPreset
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"variable": ["fsh"], "level": [""], "group": ["overall"],
+    ...                       "n": [90], "n_missing": [10]})
+    >>> missing_table(frame).rows
+    (('fsh', '10/100 (10.0%)'),)
+    """
+    needed = ("variable", "level", "group", "n", "n_missing")
+    require_columns(description, needed, table="table of missing values")
+    style, names = number_preset(preset), labels or {}
+    counted = description.drop_duplicates(["variable", "group"]).astype({"group": str})
+    some = counted.groupby("variable", sort=False)["n_missing"].transform("max") > 0
+    found = list(dict.fromkeys(counted["group"]))
+    groups = [g for g in found if g != OVERALL] + [g for g in found if g == OVERALL]
+    rows = [
+        (names.get(str(variable), str(variable)), *_shares_missing(part, groups, style))
+        for variable, part in counted[some].groupby("variable", sort=False)
+    ]
+    default = {OVERALL: "All patients", **(group_labels or {})}
+    complete = int((~some).groupby(counted["variable"]).first().sum())
+    return Table(
+        id=table_id,
+        title=title,
+        columns=("Variable", *(f"{default.get(g, g)}, n/N (%)" for g in groups)),
+        rows=tuple(rows),
+        notes=(f"{complete} further {_have(complete)} no missing value.",),
+    )
+
+
+def _have(n: int) -> str:
+    return "variable has" if n == 1 else "variables have"
+
+
+def _shares_missing(part: pd.DataFrame, groups: list[str], style: NumberPreset) -> Iterator[str]:
+    by_group = part.set_index("group")
+    for group in groups:
+        if group not in by_group.index:
+            yield style.missing
+            continue
+        n, missing = by_group.loc[group, ["n", "n_missing"]]
+        yield format_percent(missing, n + missing, preset=style)
+
+
+def _image_counts(
+    order: list[str], groups: pd.DataFrame | None, n_extras: int
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """The row of images, counted apart from the patients of the headers."""
+    if groups is None or "n_images" not in groups:
+        return
+    images = dict(zip(groups["group"].astype(str), groups["n_images"], strict=True))
+    yield 0, ("Images, n", *(format_count(images.get(g, np.nan)) for g in order), *[""] * n_extras)
 
 
 def _compared_by_rank(description: pd.DataFrame) -> set[str]:
@@ -158,6 +235,8 @@ class _Writer:
         rows = self.frame[self.frame["variable"].astype(str) == variable]
         levels = [level for level in dict.fromkeys(rows["level"]) if level]
         name = self.labels.get(variable, variable)
+        if "unit" in rows and (rows["unit"] == "image").all():
+            name = f"{name}, per image"
         if levels:
             yield 0, (f"{name}, n/N (%)", *[""] * len(self.groups), *self._extras(rows))
             for level in levels:

@@ -74,6 +74,7 @@ def nested_table(
             f"Change in AUC: {', '.join(methods)}. Test of the added terms: {', '.join(tests)}.",
         ),
         abbreviations=(*abbreviations_in(*columns), ("df", "degrees of freedom")),
+        italics=style.italics,
     )
 
 

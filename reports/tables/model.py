@@ -98,6 +98,7 @@ def model_table(
         columns=(*columns, "FMI") if pooled else columns,
         rows=rows,
         footnotes=(NO_RATIO,) if mark else (),
+        italics=style.italics,
         notes=(
             sample_note(frame),
             *spline_notes(fit.spec, labels or {}, preset=style),
@@ -155,6 +156,7 @@ def odds_ratio_table(
         columns=columns,
         rows=rows,
         align=("left", "left", "decimal", "decimal"),
+        italics=style.italics,
         notes=("Other variables are held at their median or most frequent level.",),
         abbreviations=abbreviations_in(*columns),
     )

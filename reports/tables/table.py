@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,9 +11,18 @@ from reports.files import clean_text
 from usstats._check import check_option
 from usstats.errors import ArgumentError
 
-__all__ = ["ALIGNMENTS", "Table", "footnote_mark"]
+__all__ = ["ALIGNMENTS", "LANDSCAPE_ABOVE", "PORTRAIT_CHARACTERS", "Table", "footnote_mark"]
 
 ALIGNMENTS = ("left", "decimal", "center")
+#: A table with more columns than this needs a landscape page.
+LANDSCAPE_ABOVE = 7
+#: So many characters of table text fit across a portrait page.
+PORTRAIT_CHARACTERS = 107
+_LEAST_COLUMN, _LONGEST_COLUMN, _GUTTER = 6, 40, 2
+#: A stub or a text may break from here on, a number never.
+_LONGEST_UNBROKEN = 16
+#: Headers are bold: so many characters of plain text take their room.
+_BOLD = 1.2
 _WHOLE = re.compile(r"[<>]? ?[−+]?[\d/]*")
 _MARKS = "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ"
 
@@ -53,6 +63,8 @@ class Table:
         One a column; by default the stub left, the rest at the decimal mark.
     indent : tuple of int
         Level of each row's stub; by default 0.
+    italics : tuple of str
+        Symbols set in italics, see `reports.markup`.
 
     Raises
     ------
@@ -75,6 +87,7 @@ class Table:
     notes: tuple[str, ...] = ()
     align: tuple[str, ...] = ()
     indent: tuple[int, ...] = ()
+    italics: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value in self._filled().items():
@@ -103,6 +116,35 @@ class Table:
             max((len(self.whole_part(t)) for t in column), default=0) for column in columns
         )
 
+    @property
+    def column_widths(self) -> tuple[int, ...]:
+        """Characters each column needs; one long text counts as so much as a line should hold."""
+        return tuple(self._width(position) for position in range(len(self.columns)))
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it needs a landscape page."""
+        too_long = sum(self.least_widths) > PORTRAIT_CHARACTERS
+        return len(self.columns) > LANDSCAPE_ABOVE or too_long
+
+    @property
+    def least_widths(self) -> tuple[int, ...]:
+        """Characters below which a number or a word of a column would break."""
+        return tuple(self._least(position) for position in range(len(self.columns)))
+
+    @property
+    def written_abbreviations(self) -> str:
+        """The line that spells the abbreviations out; empty where there are none."""
+        spelled = "; ".join(f"{short}, {long}" for short, long in self.abbreviations)
+        return f"Abbreviations: {spelled}." if spelled else ""
+
+    @property
+    def lines_below(self) -> tuple[str, ...]:
+        """Footnotes, notes and abbreviations in the order they are printed."""
+        marked = (f"{mark} {text}" for mark, text in self.marked_footnotes)
+        last = self.written_abbreviations
+        return (*marked, *self.notes, *([last] if last else []))
+
     @staticmethod
     def whole_part(text: str) -> str:
         """What stands left of the decimal mark of a cell that begins with a number.
@@ -116,6 +158,28 @@ class Table:
     def labelled(self, label: str) -> Table:
         """The same table under another label."""
         return replace(self, label=label)
+
+    def _width(self, position: int) -> int:
+        """Characters of a column: aligned cells have their longest whole and longest rest."""
+        header = math.ceil(_BOLD * len(self.columns[position]))
+        needed = max(self._longest_cell(position) + 1, header) + _GUTTER
+        return max(min(needed, _LONGEST_COLUMN), self._least(position))
+
+    def _least(self, position: int) -> int:
+        words = [math.ceil(_BOLD * len(word)) for word in self.columns[position].split()]
+        longest = self._longest_cell(position)
+        if position == 0 or self.align[position] == "left":
+            words += [len(word) for row in self.rows for word in row[position].split()]
+            longest = min(longest, _LONGEST_UNBROKEN)
+        needed = max(longest, *words, 0) + _GUTTER
+        return min(max(needed, _LEAST_COLUMN), _LONGEST_COLUMN)
+
+    def _longest_cell(self, position: int) -> int:
+        cells = [row[position] for row in self.rows]
+        if self.align[position] != "decimal":
+            return max((len(cell) for cell in cells), default=0)
+        rests = (len(cell) - len(self.whole_part(cell)) for cell in cells)
+        return self.whole_widths[position] + max(rests, default=0)
 
     def _filled(self) -> dict[str, object]:
         """Defaults in place, and every text free of control characters."""
@@ -134,7 +198,8 @@ class Table:
             "notes": _clean(self.notes),
             "abbreviations": tuple(_clean(pair) for pair in abbreviations),
             "align": tuple(self.align) or stub_and_rest,
-            "indent": tuple(self.indent) or (0,) * len(self.rows),
+            "indent": tuple(int(level) for level in self.indent) or (0,) * len(self.rows),
+            "italics": tuple(self.italics),
         }
 
     def _check(self) -> None:

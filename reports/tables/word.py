@@ -1,20 +1,26 @@
-"""A table as a Word document: a real table an editor can work on, not a picture."""
+"""Tables in Word: real tables an editor can work on, not pictures."""
 
 from __future__ import annotations
 
-import zipfile
-from io import BytesIO
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from docx import Document
-from docx.enum.section import WD_ORIENT
 from docx.enum.table import WD_TABLE_ALIGNMENT
 from docx.enum.text import WD_ALIGN_PARAGRAPH, WD_TAB_ALIGNMENT
 from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
-from docx.shared import Emu, Mm, Pt
+from docx.shared import Emu, Pt
 
+from reports.markup import italic_runs
 from reports.tables.table import Table
+from reports.word import (
+    TABLE_STYLE,
+    document_bytes,
+    new_document,
+    page_room,
+    set_orientation,
+    start_section,
+)
 
 if TYPE_CHECKING:
     from docx.document import Document as DocumentObject
@@ -22,15 +28,15 @@ if TYPE_CHECKING:
     from docx.table import _Cell, _Row
     from docx.text.paragraph import Paragraph
 
-__all__ = ["LANDSCAPE_ABOVE", "docx_bytes"]
+__all__ = ["add_table", "docx_bytes"]
 
-#: A table with more columns than this gets a landscape page.
-LANDSCAPE_ABOVE = 7
-FONT, BODY_PT, NOTE_PT, INDENT_PT, CHARACTER_PT, ROW_PT = "Arial", 9, 8, 10, 4.9, 2
-MARGIN_MM, LONGEST_COLUMN = 20, 40
-#: A bold header of three letters must not break.
-LEAST_COLUMN = 9
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+NOTE_PT, INDENT_PT, CHARACTER_PT, ROW_PT = 8, 10, 4.6, 2
+#: A digit of the tables' font.
+DIGIT_PT = 5.0
+#: Twentieths of a point left and right of a cell's text.
+_CELL_MARGIN = 60
+#: A table of at most so many rows is kept on one page.
+_KEPT_TOGETHER = 30
 
 
 def docx_bytes(*tables: Table) -> bytes:
@@ -42,86 +48,104 @@ def docx_bytes(*tables: Table) -> bytes:
     >>> docx_bytes(table) == docx_bytes(table)
     True
     """
-    document = Document()
-    _set_properties(document, tables[0].caption)
+    document = new_document(tables[0].caption)
     for position, table in enumerate(tables):
         if position:
-            document.add_section()
-        _set_page(document, landscape=len(table.columns) > LANDSCAPE_ABOVE)
-        _add_table(document, table)
-    buffer = BytesIO()
-    document.save(buffer)
-    return _without_times(buffer.getvalue())
+            start_section(document, landscape=table.is_wide)
+        else:
+            set_orientation(document.sections[-1], landscape=table.is_wide)
+        add_table(document, table)
+    return document_bytes(document)
 
 
-def _set_properties(document: DocumentObject, title: str) -> None:
-    """Nothing about a person or a machine in the file's properties."""
-    properties = document.core_properties
-    properties.title, properties.author, properties.comments = title[:250], "", ""
-    properties.last_modified_by = ""
-    normal = document.styles["Normal"]
-    normal.font.name, normal.font.size = FONT, Pt(BODY_PT)
-    normal.paragraph_format.space_after = Pt(0)
-    caption = document.styles["Caption"].font
-    caption.name, caption.size, caption.color.rgb = FONT, Pt(BODY_PT + 1), None
-
-
-def _set_page(document: DocumentObject, *, landscape: bool) -> None:
-    section = document.sections[-1]
-    short, long = sorted((section.page_width, section.page_height))
-    section.orientation = WD_ORIENT.LANDSCAPE if landscape else WD_ORIENT.PORTRAIT
-    section.page_width, section.page_height = (long, short) if landscape else (short, long)
-    section.left_margin = section.right_margin = Mm(MARGIN_MM)
-
-
-def _add_table(document: DocumentObject, table: Table) -> None:
-    caption = document.add_paragraph(table.caption, style="Caption")
-    caption.paragraph_format.keep_with_next = True
-    caption.paragraph_format.space_after = Pt(4)
+def add_table(document: DocumentObject, table: Table) -> None:
+    """Caption, table and what stands below it, at the end of a document."""
+    _add_caption(document, table)
     grid = document.add_table(rows=0, cols=len(table.columns))
     grid.alignment = WD_TABLE_ALIGNMENT.LEFT
+    _set_cell_margins(grid)
     _fill_header(grid.add_row(), table)
     for position, cells in enumerate(table.rows):
         _fill_row(grid.add_row(), table, cells, table.indent[position])
-    _set_widths(document, grid, table)
+    _set_widths(grid, table, page_room(document))
     _rule(grid.rows[0], "top", 8)
     _rule(grid.rows[0], "bottom", 4)
     if table.rows:
         _rule(grid.rows[-1], "bottom", 8)
-    _add_notes(document, table)
+    if len(table.rows) <= _KEPT_TOGETHER:
+        _keep_together(grid, until_notes=bool(table.lines_below))
+    for position, text in enumerate(table.lines_below, start=1):
+        note = _add_note(document, text, table.italics)
+        note.paragraph_format.keep_with_next = position < len(table.lines_below)
 
 
-def _set_widths(document: DocumentObject, grid: WordTable, table: Table) -> None:
-    """Column widths by their longest text: the whole page where it is needed, never more."""
-    page = document.sections[-1]
-    room = page.page_width - page.left_margin - page.right_margin
-    longest = [_column_width(table, position) for position in range(len(table.columns))]
-    character = min(Pt(CHARACTER_PT), room // sum(longest))
+def _add_caption(document: DocumentObject, table: Table) -> None:
+    caption = document.add_paragraph(style="Caption")
+    if table.label:
+        caption.add_run(f"{table.label}.").bold = True
+        caption.add_run(f" {table.title}").bold = False
+    else:
+        caption.add_run(table.title)
+    caption.paragraph_format.keep_with_next = True
+    caption.paragraph_format.space_after = Pt(4)
+
+
+def _set_cell_margins(grid: WordTable) -> None:
+    margins = OxmlElement("w:tblCellMar")
+    for side in ("left", "right"):
+        margin = OxmlElement(f"w:{side}")
+        margin.set(qn("w:w"), str(_CELL_MARGIN))
+        margin.set(qn("w:type"), "dxa")
+        margins.append(margin)
+    properties = grid._tbl.tblPr
+    look = properties.find(qn("w:tblLook"))
+    if look is None:
+        properties.append(margins)
+    else:
+        look.addprevious(margins)
+
+
+def _keep_together(grid: WordTable, *, until_notes: bool) -> None:
+    """Every row with the next one, the last with the first note."""
+    rows = grid.rows if until_notes else grid.rows[:-1]
+    for row in rows:
+        for cell in row.cells:
+            cell.paragraphs[0].paragraph_format.keep_with_next = True
+
+
+def _set_widths(grid: WordTable, table: Table, room: int) -> None:
+    """Column widths in which no number breaks: what is too long is a stub or a header."""
     grid.autofit = False
-    for position, column in enumerate(grid.columns):
-        column.width = Emu(character * longest[position])
+    for column, width in zip(grid.columns, _widths(table, room), strict=True):
+        column.width = Emu(width)
         for cell in column.cells:
             cell.width = column.width
 
 
-def _column_width(table: Table, position: int) -> int:
-    """Characters a column needs: aligned cells have their longest whole and longest rest."""
-    cells = [row[position] for row in table.rows]
-    needed = max((len(cell) for cell in cells), default=0)
-    if table.align[position] == "decimal":
-        rests = (len(cell) - len(table.whole_part(cell)) for cell in cells)
-        needed = table.whole_widths[position] + max(rests, default=0)
-    wide = max(needed, len(table.columns[position])) + 3
-    return min(max(wide, LEAST_COLUMN), LONGEST_COLUMN)
+def _widths(table: Table, room: int) -> list[int]:
+    """EMU of each column: as wanted where there is room; headers break first, numbers never."""
+    given = list(table.least_widths)
+    spare = max(int(room / Pt(CHARACTER_PT)) - sum(given), 0)
+    texts_first = sorted(range(len(given)), key=lambda i: (i > 0, table.align[i] != "left"))
+    for i in texts_first:
+        more = min(table.column_widths[i] - given[i], spare)
+        given[i] += more
+        spare -= more
+    character = min(float(Pt(CHARACTER_PT)), room / sum(given))
+    return [int(character * characters) for characters in given]
 
 
 def _fill_header(row: _Row, table: Table) -> None:
     """Bold headers that come again on every page the table runs over."""
-    _set_row_property(row, "w:tblHeader")
     _set_row_property(row, "w:cantSplit")
+    _set_row_property(row, "w:tblHeader")
     for cell, header, align in zip(row.cells, table.columns, table.align, strict=True):
         paragraph = cell.paragraphs[0]
-        paragraph.add_run(header).bold = True
+        paragraph.style = TABLE_STYLE
+        for text, is_symbol in italic_runs(header, table.italics):
+            run = paragraph.add_run(text)
+            run.bold = True
+            run.italic = is_symbol or None
         paragraph.paragraph_format.keep_with_next = True
         _space(paragraph)
         if align == "center":
@@ -137,6 +161,7 @@ def _fill_row(row: _Row, table: Table, cells: tuple[str, ...], indent: int) -> N
     _set_row_property(row, "w:cantSplit")
     for position, (cell, text) in enumerate(zip(row.cells, cells, strict=True)):
         paragraph = cell.paragraphs[0]
+        paragraph.style = TABLE_STYLE
         paragraph.add_run(text)
         _space(paragraph)
         if position == 0:
@@ -145,29 +170,31 @@ def _fill_row(row: _Row, table: Table, cells: tuple[str, ...], indent: int) -> N
 
 
 def _align(paragraph: Paragraph, table: Table, position: int) -> None:
-    """A decimal tab stop aligns a cell's text at its first decimal mark without a tab character."""
-    align = table.align[position]
+    """A decimal tab stop aligns a cell's text at its decimal mark without a tab character.
+
+    A fraction has no mark that every program would find; digits are equally wide, so an indent
+    puts it in its place.
+    """
+    align, layout = table.align[position], paragraph.paragraph_format
     if align == "center":
         paragraph.alignment = WD_ALIGN_PARAGRAPH.CENTER
+    elif align == "decimal" and any("/" in row[position] for row in table.rows):
+        missing = table.whole_widths[position] - len(table.whole_part(paragraph.text))
+        layout.left_indent = Pt(DIGIT_PT * missing)
     elif align == "decimal":
         stop = Pt(CHARACTER_PT * (table.whole_widths[position] + 1))
-        paragraph.paragraph_format.tab_stops.add_tab_stop(stop, WD_TAB_ALIGNMENT.DECIMAL)
+        layout.tab_stops.add_tab_stop(stop, WD_TAB_ALIGNMENT.DECIMAL)
 
 
-def _add_notes(document: DocumentObject, table: Table) -> None:
-    for mark, text in table.marked_footnotes:
-        _add_note(document, f"{mark} {text}")
-    for text in table.notes:
-        _add_note(document, text)
-    if table.abbreviations:
-        spelled = "; ".join(f"{short}, {long}" for short, long in table.abbreviations)
-        _add_note(document, f"Abbreviations: {spelled}.")
-
-
-def _add_note(document: DocumentObject, text: str) -> None:
-    paragraph = document.add_paragraph()
-    paragraph.add_run(text).font.size = Pt(NOTE_PT)
+def _add_note(document: DocumentObject, text: str, italics: Sequence[str]) -> Paragraph:
+    paragraph = document.add_paragraph(style=TABLE_STYLE)
+    for part, is_symbol in italic_runs(text, italics):
+        run = paragraph.add_run(part)
+        run.font.size = Pt(NOTE_PT)
+        run.italic = is_symbol or None
     paragraph.paragraph_format.space_before = Pt(2)
+    paragraph.paragraph_format.space_after = Pt(0)
+    return paragraph
 
 
 def _set_row_property(row: _Row, name: str) -> None:
@@ -191,14 +218,3 @@ def _borders_of(cell: _Cell) -> OxmlElement:
         borders = OxmlElement("w:tcBorders")
         properties.append(borders)
     return borders
-
-
-def _without_times(archive: bytes) -> bytes:
-    """The same archive with one date on every member, so that equal tables are equal files."""
-    buffer = BytesIO()
-    with zipfile.ZipFile(BytesIO(archive)) as old, zipfile.ZipFile(buffer, "w") as new:
-        for name in old.namelist():
-            info = zipfile.ZipInfo(name, date_time=_ZIP_EPOCH)
-            info.compress_type = zipfile.ZIP_DEFLATED
-            new.writestr(info, old.read(name))
-    return buffer.getvalue()

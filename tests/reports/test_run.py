@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 from docx import Document
+from openpyxl import load_workbook
 from rich.console import Console
 
 from reports.manifest import verify
@@ -64,11 +65,12 @@ def report(study: Path) -> str:
 def test_everything_a_manuscript_needs_is_there(study):
     out = study / "run" / "report"
     names = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-    assert {"report.html", "calculator.html", "manifest.json"} <= names
+    assert {"report.html", "report.docx", "calculator.html", "manifest.json"} <= names
     for figure in ("nomogram", "roc", "calibration", "decision", "flow", "external_prospective"):
         assert {f"figures/{figure}.{kind}" for kind in ("pdf", "svg", "png")} <= names
     for table in ("flow", "patients", "model", "performance", "nested", "accuracy", "external"):
-        assert {f"tables/{table}.{kind}" for kind in ("docx", "html", "csv")} <= names
+        kinds = ("docx", "xlsx", "html", "tex", "csv")
+        assert {f"tables/{table}.{kind}" for kind in kinds} <= names
 
 
 def test_synthetic_is_said_everywhere(study, report):
@@ -94,6 +96,40 @@ def test_word_tables_hold_the_cells_of_the_csv(study):
         rows = [[cell.text.strip() for cell in row.cells] for row in table.rows]
         assert rows[0] == list(expected.columns)
         assert rows[1:] == expected.map(str.strip).to_numpy().tolist(), path.stem
+
+
+def test_the_word_report_holds_every_table_of_its_text(study):
+    """What stands in the document is what stands in the CSV files, caption and cells."""
+    out = study / "run" / "report"
+    document = Document(str(out / "report.docx"))
+    found = [
+        [[cell.text.strip() for cell in row.cells] for row in table.rows]
+        for table in document.tables
+    ]
+    in_the_page = re.findall(
+        r'<figure class="table" id="([^"]+)"', (out / "report.html").read_text("utf-8")
+    )
+    assert len(found) == len(in_the_page)
+    for name, rows in zip(in_the_page, found, strict=True):
+        path = out / "tables" / f"{name}.csv"
+        if path.is_file():
+            table = pd.read_csv(path, dtype=str, keep_default_na=False, header=None)
+            assert rows == table.map(str.strip).to_numpy().tolist(), name
+
+
+def test_one_workbook_holds_every_table(study):
+    out = study / "run" / "report"
+    book = load_workbook(out / "tables.xlsx")
+    for path in sorted((out / "tables").glob("*.csv")):
+        expected = pd.read_csv(path, dtype=str, keep_default_na=False, header=None)
+        rows = [[cell or "" for cell in row] for row in book[path.stem].iter_rows(values_only=True)]
+        assert rows == expected.to_numpy().tolist(), path.stem
+
+
+def test_the_manifest_says_which_fonts_are_in_the_figures(study):
+    details = json.loads((study / "run" / "report" / "manifest.json").read_text("utf-8"))["details"]
+    assert details["figures"]["roc"]["fonts"]
+    assert details["figures"]["roc"]["width_mm"] == 84.0
 
 
 def test_manifest_describes_the_report(study):

@@ -1,7 +1,8 @@
-"""One table, three files, identical cells."""
+"""One table, five files, identical cells."""
 
 from __future__ import annotations
 
+import re
 import zipfile
 from html.parser import HTMLParser
 from io import BytesIO
@@ -13,9 +14,20 @@ from docx.enum.section import WD_ORIENT
 from docx.oxml.ns import qn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from openpyxl import load_workbook
 
 from reports.files import sha256_file
-from reports.tables import Table, docx_bytes, footnote_mark, write_table
+from reports.tables import (
+    Table,
+    docx_bytes,
+    footnote_mark,
+    latex_text,
+    write_table,
+    write_workbook,
+    xlsx_bytes,
+)
+from reports.tables.spreadsheet import NOTES_SHEET
+from tests.reports.latex import latex_cells
 from usstats.errors import ArgumentError
 
 HOSTILE = (
@@ -81,13 +93,23 @@ def assert_same_cells(table: Table, folder) -> None:
     word = Document(paths["docx"]).tables[0]
     assert [cell.text for row in word.rows for cell in row.cells] == expected
     assert html_cells(paths["html"]).cells == expected
+    sheet = load_workbook(paths["xlsx"]).worksheets[0]
+    found = [cell.value or "" for row in sheet.iter_rows() for cell in row]
+    assert found == [_as_in_a_workbook(text) for text in expected]
+    assert all(cell.data_type in "sn" for row in sheet.iter_rows() for cell in row)
+    assert latex_cells(paths["tex"].read_text("utf-8")) == expected
     csv = pd.read_csv(paths["csv"], header=None, dtype=str, keep_default_na=False)
     assert [text.removeprefix("'") for text in csv.to_numpy().ravel()] == [
         text.removeprefix("'") for text in expected
     ]
 
 
-def test_the_three_files_hold_the_same_cells(tmp_path):
+def _as_in_a_workbook(text: str) -> str:
+    """What the reader of the tests makes of `_x41_`: the file format's own escape."""
+    return re.sub(r"_(x[0-9a-fA-F]{4}_)", r"_x005F_\1", text)
+
+
+def test_the_five_files_hold_the_same_cells(tmp_path):
     assert_same_cells(example_table(), tmp_path)
 
 
@@ -133,12 +155,16 @@ def test_word_table_is_one_an_editor_can_use(tmp_path):
 def test_nothing_in_the_file_names_a_person_or_a_day(tmp_path):
     first = write_table(example_table(), tmp_path / "a")
     second = write_table(example_table(), tmp_path / "b")
-    for name in ("docx", "html", "csv"):
+    for name in ("docx", "xlsx", "html", "tex", "csv"):
         assert sha256_file(first[name]) == sha256_file(second[name])
     properties = Document(first["docx"]).core_properties
     assert (properties.author, properties.last_modified_by, properties.comments) == ("", "", "")
-    with zipfile.ZipFile(first["docx"]) as archive:
-        assert {info.date_time[0] for info in archive.infolist()} == {1980}
+    for name in ("docx", "xlsx"):
+        with zipfile.ZipFile(first[name]) as archive:
+            assert {info.date_time[0] for info in archive.infolist()} == {1980}
+    workbook = load_workbook(first["xlsx"]).properties
+    assert (workbook.creator or "", workbook.lastModifiedBy or "") == ("", "")
+    assert workbook.created.year == 1980
 
 
 @pytest.mark.parametrize(
@@ -151,6 +177,34 @@ def test_wide_tables_lie_on_their_side(n_columns, expected):
     section = Document(BytesIO(docx_bytes(table))).sections[0]
     assert section.orientation == expected
     assert (section.page_width > section.page_height) == (expected == WD_ORIENT.LANDSCAPE)
+    assert (r"\begin{landscape}" in latex_text(table)) == (expected == WD_ORIENT.LANDSCAPE)
+
+
+def test_long_numbers_turn_the_page_before_they_break():
+    cell = "123.45 (101.23 to 145.67)"
+    narrow, wide = (
+        Table(id="t", title="T", columns=tuple("abcdef"[:n]), rows=((cell,) * n,)) for n in (3, 6)
+    )
+    assert not narrow.is_wide
+    assert wide.is_wide
+    long_stub = "A variable with a very long name indeed, which may go on in the next line"
+    table = Table(id="t", title="T", columns=("A", "B"), rows=((long_stub * 3, "0.91"),))
+    assert not table.is_wide
+
+
+def test_a_tables_columns_fit_its_page():
+    for n in (2, 5, 7, 12):
+        row = ("A stub", *("0.912 (0.861-0.949)",) * (n - 1))
+        table = Table(id="t", title="T", columns=tuple("abcdefghijkl"[:n]), rows=(row,))
+        document = Document(BytesIO(docx_bytes(table)))
+        page = document.sections[0]
+        room = page.page_width - page.left_margin - page.right_margin
+        assert sum(column.width for column in document.tables[0].columns) <= room
+
+
+def test_a_table_with_sections_keeps_its_empty_cells(tmp_path):
+    rows = (("Development", "", ""), ("Enrolled", "256", "98/252 (38.9%)"), ("Last", "", ""))
+    assert_same_cells(example_table(rows=rows, indent=(0, 1, 0)), tmp_path)
 
 
 def test_several_tables_in_one_document():
@@ -181,8 +235,93 @@ def test_a_table_that_cannot_be_laid_out_is_refused(changes, message):
 
 
 def test_an_unknown_format_is_refused(tmp_path):
-    with pytest.raises(ArgumentError, match="`formats` must be one of 'docx', 'html', 'csv'"):
-        write_table(example_table(), tmp_path, formats=["xls"])
+    known = "'docx', 'xlsx', 'html', 'tex', 'csv'"
+    with pytest.raises(ArgumentError, match=f"`formats` must be one of {known}; got 'xls'"):
+        write_table(example_table(), tmp_path, formats=["csv", "xls"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_workbook_has_a_sheet_a_table_and_one_for_the_notes(tmp_path):
+    tables = [example_table(), example_table(id="Table_One"), example_table(id="notes")]
+    book = load_workbook(write_workbook(tables, tmp_path / "tables.xlsx"))
+    *names, last = book.sheetnames
+    assert len({name.lower() for name in book.sheetnames}) == len(book.sheetnames) == 4
+    assert last == NOTES_SHEET
+    assert [book[name].max_row for name in names] == [3, 3, 3]
+    told = [row[1] for row in book[NOTES_SHEET].iter_rows(values_only=True)]
+    assert told[:2] == ["Table 1. Patients", "ᵃ Fisher exact test"]
+    assert book[names[0]].freeze_panes == "B2"
+    assert book[names[0]].print_title_rows == "$1:$1"
+
+
+def test_a_workbook_runs_nothing():
+    texts = ("=1+1", "+1", "-1+2", "@SUM(A1)", "http://x.example", "1e5", "\t=1")
+    table = Table(id="t", title="T", columns=texts, rows=(texts,))
+    content = xlsx_bytes(table)
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        xml = "".join(archive.read(name).decode() for name in archive.namelist())
+    assert "<f>" not in xml
+    assert "<hyperlink " not in xml
+    sheet = load_workbook(BytesIO(content)).worksheets[0]
+    quoted = [cell.quotePrefix for cell in sheet[2]]
+    assert quoted == [True, True, True, True, False, False, False]
+    assert all(cell.data_type == "s" for cell in sheet[2])
+
+
+def test_a_cell_no_spreadsheet_holds_is_refused():
+    table = example_table(rows=(("x" * 40_000, "", ""),), indent=())
+    with pytest.raises(ArgumentError, match="has 40000 characters; a spreadsheet holds 32767"):
+        xlsx_bytes(table)
+
+
+def test_symbols_are_italic_in_word_html_and_latex(tmp_path):
+    table = example_table(columns=("Group P", "All", "P value"), italics=("P",))
+    paths = write_table(table, tmp_path)
+    runs = [
+        (run.text, bool(run.italic))
+        for cell in Document(paths["docx"]).tables[0].rows[0].cells
+        for run in cell.paragraphs[0].runs
+    ]
+    assert runs == [("Group P", False), ("All", False), ("P", True), (" value", False)]
+    assert '<th scope="col" class="decimal"><i>P</i> value</th>' in paths["html"].read_text("utf-8")
+    assert r"\textit{P} value" in paths["tex"].read_text("utf-8")
+    assert_same_cells(table, tmp_path)
+
+
+def test_latex_escapes_what_would_end_a_row_or_begin_an_option():
+    table = Table(
+        id="a_b%",
+        title="T_1",
+        columns=("A", "B"),
+        rows=(("[x]", "*"), ("a & b \\\\", "5%_#~^{}$|<>")),
+    )
+    text = latex_text(table)
+    assert latex_cells(text) == ["A", "B", *table.rows[0], *table.rows[1]]
+    assert "\n[" not in text
+    assert r"\label{tab:a-b-}" in text
+    assert text.count("\\\\") == 1 + 1 + len(table.rows), "caption, header, rows"
+
+
+def test_numbers_align_in_latex_by_invisible_digits():
+    table = Table(
+        id="t", title="T", columns=("A", "B"), rows=(("a", "9.5 (1)"), ("b", "110.2 (3)"))
+    )
+    assert r"\phantom{00}9.5 (1)" in latex_text(table)
+    assert "& 110.2" in latex_text(table)
+
+
+def test_small_tables_stay_on_one_page_and_headers_come_again():
+    document = Document(BytesIO(docx_bytes(example_table())))
+    grid = document.tables[0]
+    kept = [cell.paragraphs[0].paragraph_format.keep_with_next for cell in grid.rows[2].cells]
+    assert kept == [True] * 3
+    long = example_table(rows=(("a", "1", "2"),) * 60, indent=())
+    grid = Document(BytesIO(docx_bytes(long))).tables[0]
+    assert not grid.rows[5].cells[0].paragraphs[0].paragraph_format.keep_with_next
+    assert [row._tr.find(f".//{qn('w:tblHeader')}") is not None for row in grid.rows[:2]] == [
+        True,
+        False,
+    ]
 
 
 def test_footnote_marks_run_out_with_a_message():

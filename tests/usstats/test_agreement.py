@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
+import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -106,7 +109,8 @@ class TestCohen:
         )
 
     def test_perfect_agreement_has_no_wald_interval(self):
-        kappa = cohen_kappa(["a", "b", "a"], ["a", "b", "a"])
+        with pytest.warns(SmallSampleWarning, match="has no variance here"):
+            kappa = cohen_kappa(["a", "b", "a"], ["a", "b", "a"])
         assert kappa.estimate == 1
         assert math.isnan(kappa.conf_low)
 
@@ -165,6 +169,7 @@ class TestManyRaters:
         assert fleiss_kappa(pair, method="conger").estimate == pytest.approx(cohen)
         assert fleiss_kappa(pair, method="light").estimate == pytest.approx(cohen)
 
+    @pytest.mark.filterwarnings("ignore:A coefficient of .* has no variance")
     @given(RATINGS)
     def test_fleiss_by_counting_pairs(self, rows):
         x = np.array(rows)
@@ -382,7 +387,8 @@ class TestBlandAltman:
         rng = np.random.default_rng(3)
         x, y = rng.normal(10, 2, (2, 30))
         plain, clustered = bland_altman(x, y), bland_altman(x, y, cluster=np.arange(30))
-        pd.testing.assert_frame_equal(plain.frame().iloc[:3], clustered.frame().iloc[:3])
+        own = clustered.frame().drop(columns="n_cluster")
+        pd.testing.assert_frame_equal(plain.frame().iloc[:3], own.iloc[:3])
 
     def test_repeated_measurements_recover_both_variances(self):
         rng = np.random.default_rng(11)
@@ -427,3 +433,82 @@ class TestBlandAltman:
             bland_altman([1.0, 2.0, 3.0], [1.0, 2.0])
         with pytest.raises(ArgumentError, match="both methods to vary"):
             concordance_correlation([1.0, 1.0, 1.0], [1.0, 2.0, 3.0])
+
+
+def leave_one_out_se(coefficient, table, cluster):
+    without = []
+    for label in np.unique(cluster):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SmallSampleWarning)
+            without.append(coefficient(table[cluster != label]).estimate)
+    k = len(without)
+    return np.sqrt((k - 1) ** 2 / k * np.var(without, ddof=1))
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+@pytest.mark.parametrize(
+    "coefficient",
+    [
+        *(partial(fleiss_kappa, method=m) for m in ("fleiss", "conger", "light")),
+        *(partial(gwet_ac, weights=w) for w in (None, "quadratic")),
+        *(partial(krippendorff_alpha, metric=m) for m in ("nominal", "ordinal", "interval")),
+    ],
+)
+def test_the_jackknife_is_that_of_leaving_out_by_hand(coefficient, clustered):
+    rng = np.random.default_rng(5)
+    truth = rng.integers(1, 5, 24)
+    table = np.where(rng.random((24, 3)) < 0.6, truth[:, None], rng.integers(1, 5, (24, 3)))
+    fixed = partial(coefficient, levels=[1, 2, 3, 4])
+    labels = np.arange(24) // 2 if clustered else np.arange(24)
+    found = fixed(table, cluster=labels if clustered else None)
+    assert found.std_error == pytest.approx(leave_one_out_se(fixed, table, labels), rel=1e-9)
+
+
+def test_cost_grows_with_the_subjects_and_not_with_their_square():
+    rng = np.random.default_rng(6)
+    start = time.perf_counter()
+    fleiss_kappa(rng.integers(0, 4, (4000, 5)))
+    krippendorff_alpha(rng.normal(size=(1500, 4)).round(1), metric="interval")
+    assert time.perf_counter() - start < 10  # a pass over the data per subject took minutes
+
+
+def test_subjects_that_do_not_differ_have_no_icc():
+    with pytest.warns(SmallSampleWarning, match="do not differ at all"):
+        found = icc([[3.0, 3.0], [3.0, 3.0], [3.0, 3.0]])
+    assert found.frame()["estimate"].isna().all()
+
+
+@pytest.mark.parametrize(("cluster", "method"), [(None, "bland-altman"), ([1, 1, 2, 3], "mover")])
+def test_limits_of_agreement_tell_their_method_and_patients(cluster, method):
+    frame = bland_altman([1.0, 2.0, 4.0, 3.0], [1.5, 1.0, 3.0, 3.5], cluster=cluster).frame()
+    assert set(frame["method"]) == {method}
+    assert ("n_cluster" in frame) == (cluster is not None)
+
+
+@pytest.mark.parametrize(
+    ("coefficient", "ratings"),
+    [
+        (lambda t: cohen_kappa(*np.transpose(t)), [[0, 0], [1, 1], [0, 0], [1, 1]]),
+        (fleiss_kappa, [[0, 0], [1, 1], [0, 0], [1, 1]]),
+        (krippendorff_alpha, [[0, 0], [1, 1], [0, 0], [1, 1]]),
+        (lambda t: concordance_correlation(*np.transpose(t)), [[1, 1], [2, 2], [3, 3], [5, 5]]),
+    ],
+)
+def test_perfect_agreement_has_no_interval_and_says_so(coefficient, ratings):
+    with pytest.warns(SmallSampleWarning, match="has no variance"):
+        found = coefficient(ratings)
+    assert found.estimate == pytest.approx(1.0)
+    assert np.isnan([found.conf_low, found.conf_high]).all()
+
+
+def test_a_concordance_of_uncorrelated_methods_has_an_interval():
+    found = concordance_correlation([1.0, 2.0, 3.0, 2.0], [1.0, 2.0, 1.0, 2.0])
+    assert found.estimate == pytest.approx(0.0)
+    assert found.conf_low < 0 < found.conf_high
+    near = concordance_correlation([1.0, 2.0, 3.0, 2.0], [1.0, 2.0, 1.0 + 1e-7, 2.0])
+    assert found.conf_high == pytest.approx(near.conf_high, abs=1e-5)
+
+
+def test_yes_and_no_meet_one_and_zero():
+    mixed = cohen_kappa([True, False, True, True], [1, 0, 0, 1])
+    assert mixed.estimate == cohen_kappa([1, 0, 1, 1], [1, 0, 0, 1]).estimate

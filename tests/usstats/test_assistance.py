@@ -475,7 +475,9 @@ def test_groups_and_the_system_may_be_mappings():
     system = data.drop_duplicates("case").set_index("case")["ai"]
     found = effect(data, experience=groups, standalone=system)
     pd.testing.assert_frame_equal(found.frame(), expected.frame())
-    with pytest.raises(DesignError, match=r"`experience`.* has no label"):
+    with pytest.raises(
+        DesignError, match=r"`experience` has no value for .* labels of column 'read"
+    ):
         effect(data, experience={"R0": "expert"})
 
 
@@ -642,3 +644,11 @@ def test_type_one_error_of_interaction_and_standalone():
     assert (rates[:2] > 0.025).all()
     assert (rates[:2] < 0.075).all()
     assert rates[2] < 0.10
+
+
+def test_the_summary_names_what_each_line_is_of():
+    data = simulate(25).assign(time=lambda d: 10.0 + d.index % 7)
+    lines = effect(data, reading_time="time", threshold=0.5).summary().split("\n")
+    assert not any("None" in line for line in lines)
+    assert any(line.startswith("reading_time, aided: ") for line in lines)
+    assert any(line.startswith("decisions_better, event: ") for line in lines)

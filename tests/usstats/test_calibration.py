@@ -6,6 +6,7 @@ import warnings
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 import statsmodels.api as sm
 from scipy import special, stats
@@ -477,9 +478,10 @@ def test_bad_input_is_refused_with_advice(y, p, options, error, message):
         assess_calibration(y, p, **options)
 
 
-def test_a_bootstrap_needs_a_seed(cohort):
-    with pytest.raises(ArgumentError, match="`seed` must be a whole number"):
-        assess_calibration(*cohort, n_boot=50)
+def test_a_bootstrap_without_a_seed_tells_the_one_it_drew(cohort):
+    first = assess_calibration(*cohort, n_boot=10)
+    again = assess_calibration(*cohort, n_boot=10, seed=first.seed)
+    pd.testing.assert_frame_equal(first.frame(), again.frame())
 
 
 def test_hosmer_lemeshow_on_too_few_groups_is_undefined():

@@ -609,7 +609,7 @@ def test_bad_thresholds_are_refused(thresholds, error, message):
         ({"harm": {"x": 0.1}}, ArgumentError, "`harm` names 'x'"),
         ({"harm": -0.1}, ArgumentError, "`harm` must be finite and not negative"),
         ({"ci": "delong"}, ArgumentError, "`ci` must be one of None, 'bootstrap'"),
-        ({"ci": "bootstrap"}, ArgumentError, "`seed` must be a whole number"),
+        ({"ci": "bootstrap", "seed": -1}, ArgumentError, "`seed` must be a whole number"),
         ({"cluster": [1]}, PairingError, "`cluster` has 1"),
     ],
 )
@@ -644,3 +644,12 @@ def test_bad_follow_up_is_refused(change, error, message):
         decision_curve_survival(
             times, events, {"m": [0.1, 0.2, 0.3]}, horizon=horizon, thresholds=[0.2]
         )
+
+
+def test_arrays_of_a_decision_curve_are_read_only():
+    curve = decision_curve(
+        [0, 1, 0, 1], {"m": [0.2, 0.7, 0.4, 0.9]}, thresholds=[0.1, 0.3], ci="bootstrap", n_boot=20
+    )
+    for array in (curve.thresholds, curve._net_benefit, curve._replicates):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0.5

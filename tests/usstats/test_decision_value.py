@@ -308,7 +308,7 @@ def test_a_curve_without_resamples_has_none():
         ({"thresholds": [0.1, 1.2]}, RiskError, r"must lie in \[0, 1\)"),
         ({"method": "mcmc"}, ArgumentError, "`method` must be one of 'bayesian_bootstrap'"),
         ({"n_boot": 0}, ArgumentError, "`n_boot` must be a whole number from 2"),
-        ({"seed": None}, ArgumentError, "`seed` must be a whole number"),
+        ({"seed": -1}, ArgumentError, "`seed` must be a whole number"),
         ({"prevalence": 0}, ArgumentError, "`prevalence` must be a number inside"),
         ({"harm": -1}, ArgumentError, "`harm` must be finite and not negative"),
         ({"cluster": [1]}, PairingError, "`cluster` has 1"),

@@ -473,7 +473,7 @@ class Fit:
         ({"contrasts": 3}, ArgumentError, "must be a list of pairs"),
         ({"contrasts": [("a", "b"), ("b", "a")]}, ArgumentError, "names a pair twice"),
         ({"ci": "wald"}, ArgumentError, "`ci` must be one of 'delong', 'percentile', 'bca'"),
-        ({"ci": "bca"}, ArgumentError, "`seed` must be a whole number"),
+        ({"ci": "bca", "seed": -1}, ArgumentError, "`seed` must be a whole number"),
         ({"ci": "bca", "seed": 1, "n_boot": 0}, ArgumentError, "`n_boot` must be a whole number"),
         ({"adjust": "sidak"}, ArgumentError, "`adjust` must be one of 'holm'"),
         ({"conf_level": 95}, ArgumentError, "`conf_level` must lie inside"),

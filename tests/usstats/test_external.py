@@ -398,7 +398,7 @@ def test_a_small_cohort_keeps_everything_but_the_curve(cohort):
         ({"centre": ["a", None, "b"]}, PairingError, "`centre` has 1 missing labels"),
         ({"centre": ["a", "overall", "b"]}, ArgumentError, "may not hold a centre named"),
         ({"y": [0, 0, 0]}, OutcomeError, "holds only non-events"),
-        ({"n_boot": 10, "min_events": 0}, ArgumentError, "`seed` must be a whole number"),
+        ({"n_boot": 9, "seed": -1, "min_events": 0}, ArgumentError, "`seed` must be a whole"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::usstats.errors.UsstatsWarning")

@@ -11,12 +11,14 @@ import pytest
 from scipy import optimize, special
 
 from tests.reference import ReferenceCase, load_case
+from tests.usstats.test_logistic import simulated
 from usstats.errors import ArgumentError, SeparationError
 from usstats.firth import firth_test
 from usstats.logistic import LogisticFit, fit_logistic
 from usstats.nomogram import build_nomogram
 
 CASES = ("firth_sex2", "firth_perfect_separation")
+SITES = ["site=b", "site=c"]
 
 
 @cache
@@ -38,6 +40,7 @@ def test_estimates_profile_limits_and_tests_equal_logistf(case_id: str) -> None:
         case.check(row.conf_low, f"ci_lower.{key}")
         if not np.isnan(case.value(f"ci_upper.{key}")):
             case.check(row.conf_high, f"ci_upper.{key}")
+    case.check(fit.n, "n")
     case.check(fit.penalised_log_likelihood, "loglik_penalised_full")
     case.check(fit.predict(case.table())[:10], "fitted_first10")
 
@@ -53,7 +56,32 @@ def test_joint_tests_equal_logistftest(case_id: str, columns: list[str]) -> None
     case.check(test["df"], "test.df")
     case.check(test["p_value"], "test.p")
     everything = firth_test(fit.development, case.inputs["predictors"]).iloc[0]
-    case.check(everything["statistic"], "plr_model.chi2")
+    total = fit.anova("lr").set_index("term").loc["TOTAL"]
+    for row in (everything, total):
+        case.check(row["statistic"], "plr_model.chi2")
+        case.check(row["df"], "plr_model.df")
+        case.check(row["p_value"], "plr_model.p")
+    null = fit.penalised_log_likelihood - everything["statistic"] / 2
+    case.check(null, "loglik_penalised_null")
+
+
+def test_tests_of_whole_terms_are_joint_penalised_likelihood_ratios() -> None:
+    """rms's rows; each is Firth's test of the columns it names."""
+    data = simulated()
+    fit = fit_logistic("y ~ rcs(age, 4)*left + site", data, method="firth")
+    table = fit.anova("lr")
+    assert table["term"].tolist() == fit.anova().term.tolist()
+    assert set(table["method"]) == {"penalised likelihood ratio"}
+    names = {"All Interactions": [n for n in fit.params.index if " * " in n], "site": SITES}
+    for term, columns in names.items():
+        row = table[table["term"] == term].iloc[0]
+        test = firth_test(fit.development, columns).iloc[0]
+        assert row["statistic"] == pytest.approx(test["statistic"])
+        assert row["df"] == len(columns)
+    single = fit.frame().set_index("term").loc["left=True", "statistic"]
+    assert single > 0
+    flic = fit_logistic("y ~ rcs(age, 4)*left + site", data, method="flic").anova("lr")
+    np.testing.assert_allclose(flic["statistic"], table["statistic"], rtol=1e-9)
 
 
 def test_the_estimate_maximises_the_penalised_likelihood_found_another_way() -> None:

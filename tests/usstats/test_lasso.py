@@ -33,11 +33,24 @@ def test_a_path_equals_glmnet() -> None:
     case, data = prepared("lasso_appx_path")
     path = lasso_path(data, penalties=case.inputs["lambda"])
     case.check(path.coefficients, "coef.values")
-    nonzero = (path.coefficients.iloc[:, 1:] != 0).sum(axis=1)
-    assert nonzero.tolist() == case.expected["df"]
+    case.check(path.penalties, "lambda")
+    case.check((path.coefficients.iloc[:, 1:] != 0).sum(axis=1), "df")
+    assert len(path.coefficients.columns) == len(case.expected["names"])
     default = lasso_path(data)
     case.check(default.penalties[:5], "default_path_first5")
     case.check(default.penalties[0], "lambda_max")
+    case.check(default.penalties[0], "lambda_max_glmnet")
+
+
+def test_deviances_equal_glmnets() -> None:
+    case, data = prepared("lasso_appx_path")
+    table = case.table().assign(male=lambda d: (d["sex"] == "male").astype(int))
+    fits = [
+        fit_logistic(data.spec, table, method="lasso", penalty=penalty)
+        for penalty in case.inputs["lambda"]
+    ]
+    case.check([1 - fit.log_likelihood / fit.null_log_likelihood for fit in fits], "dev_ratio")
+    case.check(-2 * fits[0].null_log_likelihood, "nulldev")
 
 
 def test_cross_validation_equals_cv_glmnet() -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import special
 
 from tests.reference import ReferenceCase, load_case, matrix_frame
 from tests.usstats.models import (
@@ -44,6 +48,7 @@ def test_coefficients_standard_errors_and_tests_equal_lrm(make: Case) -> None:
     ]:
         for term in frame.index:
             case.check(frame.loc[term, column], f"{key}.{term}")
+    case.check(fit.n, "n")
     expected = matrix_frame(case.expected["vcov"])
     assert list(fit.covariance.columns) == list(expected.columns)
     case.check(fit.covariance.to_numpy(), "vcov.values")
@@ -54,6 +59,7 @@ INDEX_KEYS = {
     "null_log_likelihood": "loglik_null",
     "lr_chi2": "lr_chi2",
     "lr_df": "lr_df",
+    "lr_p": "lr_p",
     "aic": "aic",
     "bic": "bic",
     "mcfadden_r2": "r2_mcfadden",
@@ -87,6 +93,88 @@ def test_anova_equals_rms(make: Case) -> None:
     case.check(anova["p_value"], "anova_wald.p")
 
 
+def test_knots_and_deviance_equal_rms() -> None:
+    case, fit = appx_rcs345()
+    for term in fit.spec.terms:
+        if term.type == "rcs":
+            case.check(term.knots, f"knots.{term.name}")
+    case, fit = birthwt_main()
+    case.check(-2 * fit.log_likelihood, "deviance")
+
+
+def test_the_likelihood_ratio_of_the_interaction_equals_rms() -> None:
+    case, fit = asah_interaction()
+    row = fit.anova("lr").set_index("term").loc["age * s100b  (Factor+Higher Order Factors)"]
+    case.check(row["statistic"], "lrtest_vs_main.chi2")
+    case.check(row["df"], "lrtest_vs_main.df")
+    case.check(row["p_value"], "lrtest_vs_main.p")
+
+
+#: Rows of an analysis of variance, and the formula without what they test.
+NESTED = {
+    ("site", "site"): "y ~ rcs(age, 4)*left + log(fsh) + p",
+    ("fsh", "fsh"): "y ~ rcs(age, 4)*left + site + p",
+    ("age", "age  (Factor+Higher Order Factors)"): "y ~ left + site + log(fsh) + p",
+    ("age", "All Interactions"): "y ~ rcs(age, 4) + left + site + log(fsh) + p",
+    ("age", "Nonlinear (Factor+Higher Order Factors)"): "y ~ age*left + site + log(fsh) + p",
+    ("left", "left  (Factor+Higher Order Factors)"): "y ~ rcs(age, 4) + site + log(fsh) + p",
+    ("TOTAL", "TOTAL NONLINEAR"): "y ~ age*left + site + log(fsh) + p",
+    ("TOTAL", "TOTAL NONLINEAR + INTERACTION"): "y ~ age + left + site + log(fsh) + p",
+}
+
+
+@pytest.mark.parametrize("row", NESTED)
+def test_likelihood_ratios_are_those_of_nested_fits(row: tuple[str, str]) -> None:
+    data = simulated()
+    fit = fit_logistic("y ~ rcs(age, 4)*left + site + log(fsh) + p", data)
+    table = fit.anova("lr")
+    assert table["term"].tolist() == fit.anova("wald")["term"].tolist()
+    found = table.set_index(["group", "term"])
+    name = row if row in found.index else next(k for k in found.index if k[1] == row[1])
+    reduced = fit_logistic(NESTED[row], data)
+    chi2, df = 2 * (fit.log_likelihood - reduced.log_likelihood), len(fit.params)
+    assert found.loc[name, "statistic"] == pytest.approx(chi2)
+    assert found.loc[name, "df"] == df - len(reduced.params)
+    assert found.loc[name, "p_value"] == pytest.approx(chi2_tail(chi2, df - len(reduced.params)))
+    total = found.loc[("TOTAL", "TOTAL")]
+    assert total["statistic"] == pytest.approx(fit.indices()["lr_chi2"])
+    assert set(table["method"]) == {"likelihood ratio"}
+
+
+def test_wald_and_likelihood_ratio_agree_in_large_samples() -> None:
+    fit = fit_logistic(FORMULA, simulated(20_000))
+    wald, lr = (fit.anova(test).set_index("term")["statistic"] for test in ("wald", "lr"))
+    np.testing.assert_allclose(lr[:-1], wald[:-1], rtol=0.08, atol=0.05)
+
+
+def test_likelihood_ratios_of_weighted_rows_are_those_of_repeated_rows() -> None:
+    data = simulated(120)
+    times = np.random.default_rng(1).integers(1, 4, len(data))
+    repeated = data.loc[data.index.repeat(times)].reset_index(drop=True)
+    weighted = fit_logistic(FORMULA, data, weights=times).anova("lr")
+    expanded = fit_logistic(FORMULA, repeated).anova("lr")
+    np.testing.assert_allclose(weighted["statistic"], expanded["statistic"], rtol=1e-8)
+
+
+def test_likelihood_ratios_that_do_not_exist_are_refused(tmp_path: Path) -> None:
+    data = simulated()
+    fit = fit_logistic(FORMULA, data)
+    with pytest.raises(ArgumentError, match="`test` must be one of 'wald', 'lr'; got 'F'"):
+        fit.anova("F")
+    for method, penalty in (("ridge", 1.0), ("flac", None), ("lasso", 0.01)):
+        other = fit_logistic(FORMULA, data, method=method, penalty=penalty)
+        with pytest.raises(ArgumentError, match=f"likelihood of a {method} fit"):
+            other.anova("lr")
+    with pytest.raises(ArgumentError, match="A lasso fit has no covariance"):
+        other.anova()
+    clustered = fit_logistic(FORMULA, data, cluster=np.arange(300) // 2)
+    with pytest.raises(ArgumentError, match="rows of one patient for independent"):
+        clustered.anova("lr")
+    fit.to_json(tmp_path / "fit.json")
+    with pytest.raises(ArgumentError, match="this model was read from a file"):
+        LogisticFit.from_json(tmp_path / "fit.json").anova("lr")
+
+
 def test_predictions_and_their_standard_errors_equal_lrm() -> None:
     case, fit = appx_rcs345()
     new = pd.DataFrame(case.inputs["newdata"])
@@ -105,6 +193,9 @@ def test_odds_ratios_per_unit_equal_lrm() -> None:
         case.check(ratios.loc[term, "conf_low"], f"or_lo.{term}")
         case.check(ratios.loc[term, "conf_high"], f"or_hi.{term}")
     assert set(ratios.index) == set(case.expected["or"]) - {"Intercept"}
+    intercept = np.exp(fit.frame().iloc[0][["estimate", "conf_low", "conf_high"]].astype(float))
+    for value, key in zip(intercept, ("or", "or_lo", "or_hi"), strict=True):
+        case.check(value, f"{key}.Intercept")
 
 
 def test_odds_ratios_per_quartile_range_equal_summary_rms() -> None:
@@ -113,6 +204,13 @@ def test_odds_ratios_per_quartile_range_equal_summary_rms() -> None:
     case.check(ratios["low"], "low")
     case.check(ratios["high"], "high")
     case.check(np.log(ratios["estimate"]), "effect")
+    case.check(np.log(ratios["conf_low"]), "lower")
+    case.check(np.log(ratios["conf_high"]), "upper")
+    for name, known in appx_nomogram_fit().spec.ranges.items():
+        if known.kind == "number":
+            case.check(known.adjust_to, f"adjust_to.{name}")
+        else:
+            assert known.adjust_to == case.expected["adjust_to"][name]
     case.check(ratios["std_error"], "se")
     case.check(ratios["estimate"], "ratio")
     case.check(ratios["conf_low"], "ratio_lower")
@@ -138,8 +236,14 @@ def test_cluster_covariance_equals_robcov(by_name: bool) -> None:
     case.check(fit.covariance, "vcov_cluster.values")
     case.check(plain.covariance, "vcov_model.values")
     case.check(own.covariance, "vcov_hc0.values")
+    case.check(fit.params, "coef")
+    case.check(fit.frame().set_index("term")["std_error"], "se_cluster")
     assert fit.frame()["n_cluster"].unique().tolist() == [data["patient"].nunique()]
     assert "patient" in repr(fit)
+
+
+def chi2_tail(chi2: float, df: int) -> float:
+    return float(special.chdtrc(df, chi2))
 
 
 def simulated(n: int = 300, seed: int = 7) -> pd.DataFrame:
@@ -190,6 +294,70 @@ def test_origin_and_unit_of_a_covariate_do_not_matter(shift: float, scale: float
     plain, other = fit_logistic(formula, data), fit_logistic(formula, moved)
     np.testing.assert_allclose(other.predict(moved), plain.predict(data), atol=1e-8)
     np.testing.assert_allclose(other.anova()["statistic"], plain.anova()["statistic"], rtol=1e-5)
+
+
+METHODS = {"ml": None, "firth": None, "flic": None, "ridge": 2.0, "lasso": 0.01}
+
+
+@given(
+    method=st.sampled_from(list(METHODS)),
+    power=st.integers(-12, 12),
+    shift=st.sampled_from([0.0, 1.0, -1e4, 1e8]),
+)
+def test_no_method_knows_the_origin_or_unit_of_a_covariate(
+    method: str, power: int, shift: float
+) -> None:
+    """x + 1e8 and x * 1e12 give the same predictions, tests and intervals of the risk."""
+    data, penalty = simulated(200), METHODS[method]
+    moved = data.assign(age=(data["age"] + shift) * 10.0**power, p=data["p"] * 10.0**-power)
+    formula = "y ~ age*left + p + site"
+    plain = fit_logistic(formula, data, method=method, penalty=penalty)
+    other = fit_logistic(formula, moved, method=method, penalty=penalty)
+    if method in ("ridge", "lasso") and shift:
+        return  # the penalty of the product age * left follows the origin of age, as in rms
+    np.testing.assert_allclose(other.predict(moved), plain.predict(data), atol=1e-7)
+    if method != "lasso":
+        first, second = (fit.anova()["statistic"].iloc[-1] for fit in (plain, other))
+        assert second == pytest.approx(first, rel=1e-5 if shift < 1e8 else 2e-3)
+
+
+@given(shift=st.sampled_from([0.0, -300.0, 1e8]), power=st.integers(-12, 12))
+def test_splines_and_penalties_without_products_follow_the_origin(shift: float, power: int) -> None:
+    data = simulated(200)
+    moved = data.assign(age=(data["age"] + shift) * 10.0**power)
+    for method, penalty in METHODS.items():
+        first, second = (
+            fit_logistic("y ~ rcs(age, 4) + site", d, method=method, penalty=penalty).predict(d)
+            for d in (data, moved)
+        )
+        np.testing.assert_allclose(second, first, atol=2e-6)
+
+
+def test_numbers_that_would_overflow_are_refused_before_they_do() -> None:
+    data = simulated()
+    huge = data.assign(age=np.where(data.index == 7, 1e200, data["age"]))
+    with pytest.raises(
+        DesignError, match=r"`age` is larger than 1e\+50 in 1 of 300 rows \(first: row 7"
+    ):
+        fit_logistic("y ~ age", huge)
+    with pytest.raises(DesignError, match=r"first value -?[0-9.]+e\+1.*change the unit"):
+        fit_logistic("y ~ rcs(age, 3)", data.assign(age=-data["age"] * 1e150))
+    with pytest.raises(DesignError, match=r"`age` is nowhere larger than .*e-199; change its unit"):
+        fit_logistic("y ~ age", data.assign(age=data["age"] * 1e-200))
+    fit = fit_logistic("y ~ age", data)
+    with pytest.raises(DesignError, match="larger than"):
+        fit.predict(huge)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_extreme_but_possible_units_fit(method: str) -> None:
+    data = simulated()
+    for unit in (1e45, 1e-45):
+        moved = data.assign(age=data["age"] * unit, p=data["p"] * unit)
+        fit = fit_logistic("y ~ age*p + left", moved, method=method, penalty=METHODS[method])
+        plain = fit_logistic("y ~ age*p + left", data, method=method, penalty=METHODS[method])
+        np.testing.assert_allclose(fit.predict(moved), plain.predict(data), atol=1e-7)
+        assert (fit.predict_interval(moved)["std_error"].notna()).all() or method == "lasso"
 
 
 def test_score_equations_hold() -> None:
@@ -319,6 +487,34 @@ def test_weights_must_be_positive(bad: float) -> None:
     data = simulated(60)
     with pytest.raises(ArgumentError, match=r"`weights` must be positive.*row 3"):
         fit_logistic("y ~ age", data, weights=np.where(data.index == 3, bad, 1.0))
+
+
+def test_weights_must_be_numbers_and_column_names_text() -> None:
+    data = simulated(60)
+    with pytest.raises(ArgumentError, match="`weights` must be numbers; got 'a' at row 0"):
+        fit_logistic("y ~ age", data, weights=["a"] * 60)
+    numbered = pd.DataFrame({0: data["age"], 1: data["y"]})
+    with pytest.raises(DesignError, match=r"`1` is a number. Use data.rename\(columns=str\)"):
+        fit_logistic(None, numbered, outcome="1", terms=[{"name": "0"}])
+    fit = fit_logistic(None, numbered.rename(columns=str), outcome="1", terms=[{"name": "0"}])
+    assert fit.params["0"] == pytest.approx(fit_logistic("y ~ age", data).params["age"])
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "boolean", "bool", "float", "object", "Float64"])
+def test_outcomes_of_every_dtype_of_zeros_and_ones_are_read(dtype: str) -> None:
+    data = simulated(80)
+    other = data.assign(y=data["y"].astype(dtype), age=data["age"].round().astype("Int64"))
+    plain = fit_logistic("y ~ age", data.assign(age=data["age"].round()))
+    np.testing.assert_allclose(fit_logistic("y ~ age", other).params, plain.params)
+
+
+@pytest.mark.parametrize("labels", [["no", "yes"], [1, 2], ["0", "1"]])
+@pytest.mark.parametrize("method", METHODS)
+def test_labels_without_a_declared_event_are_refused(labels: list[object], method: str) -> None:
+    data = simulated(80)
+    coded = data.assign(y=data["y"].map(dict(enumerate(labels))))
+    with pytest.raises(OutcomeError, match=r"`y == '?\w+'?`"):
+        fit_logistic("y ~ age", coded, method=method, penalty=METHODS[method])
 
 
 def test_options_are_checked() -> None:

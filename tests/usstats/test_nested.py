@@ -9,7 +9,7 @@ from scipy import special, stats
 from sklearn.metrics import roc_auc_score
 from statsmodels.discrete.discrete_model import Logit
 
-from usstats.errors import ArgumentError, DesignError, PairingError
+from usstats.errors import DesignError, PairingError
 from usstats.imputation import PooledFit, fit_imputed, impute
 from usstats.logistic import LogisticFit, fit_logistic
 from usstats.nested import compare_nested
@@ -169,9 +169,11 @@ def test_other_patients_are_refused(pair, imputed):
         compare_nested(imputed[1], imputed[2], data, n_boot=10, seed=1)
 
 
-def test_a_seed_is_required(pair):
-    with pytest.raises(ArgumentError, match="`seed`"):
-        compare_nested(pair[1], pair[2], pair[0])
+def test_without_a_seed_a_fresh_one_is_told(pair):
+    first, second = (compare_nested(pair[1], pair[2], pair[0], n_boot=20) for _ in range(2))
+    assert first.auc_change.seed != second.auc_change.seed
+    again = compare_nested(pair[1], pair[2], pair[0], n_boot=20, seed=first.auc_change.seed)
+    pd.testing.assert_frame_equal(first.frame(), again.frame())
 
 
 @pytest.mark.slow

@@ -130,25 +130,34 @@ def test_curves_and_thresholds_are_corrected_too() -> None:
     assert result.instability().n_boot == 40
 
 
-def test_few_events_are_judged_by_632_plus_unless_the_caller_insists() -> None:
-    data, fit = cohort(100, 15, seed=5)
-    assert data["y"].sum() / 15 < 5
+def test_what_overfits_is_judged_by_632_plus_unless_the_caller_insists() -> None:
+    data, fit = cohort(100, 15, seed=5, signal=0.3)
     usual = validate(fit, data, n_boot=30, seed=1)
     plus = validate(fit, data, n_boot=30, seed=1, method=".632+")
     assert usual.method == plus.method == ".632+"
+    assert usual.relative_overfitting > 0.5
     pd.testing.assert_frame_equal(usual.frame(), plus.frame())
     with pytest.warns(OptimismWarning) as caught:
         harrell = validate(fit, data, n_boot=30, seed=1, method="harrell")
     text = str(caught[0].message)
-    assert "Relative overfitting of the AUC is 0." in text
-    assert f"the .632+ estimate is {plus.corrected['auc']:.3f}" in text
+    assert f"Relative overfitting of the AUC is {plus.relative_overfitting:.2f}" in text
+    assert f"the .632+ estimate {plus.corrected['auc']:.3f}" in text
+    assert "method='.632+' or repeated cross-validation" in text
     assert harrell.method == "bootstrap"
     assert harrell.corrected["auc"] > plus.corrected["auc"]
-    assert "method='.632+' or repeated cross-validation" in text
+
+
+def test_few_events_alone_do_not_change_the_method() -> None:
+    data, fit = cohort(100, 8, seed=5, signal=3.0)
+    assert min(data["y"].sum(), 100 - data["y"].sum()) / 8 < 10
+    plus = validate(fit, data, n_boot=30, seed=1, method=".632+")
+    assert plus.relative_overfitting < 0.5
+    assert validate(fit, data, n_boot=30, seed=1).method == "bootstrap"
+    assert validate(fit, data, n_boot=30, seed=1, method="harrell").method == "bootstrap"
 
 
 def test_explicit_resamples_stay_harrells_and_enough_events_too() -> None:
-    data, fit = cohort(100, 15, seed=5)
+    data, fit = cohort(100, 15, seed=5, signal=0.3)
     draws = np.array(list(Resamples.draw(100, n_boot=30, seed=1)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -156,32 +165,40 @@ def test_explicit_resamples_stay_harrells_and_enough_events_too() -> None:
     assert result.method == "bootstrap"
     table = result.frame().set_index("measure").drop("emax")
     np.testing.assert_allclose(table["optimism"], table["training"] - table["test"])
-    enough, model = cohort(300, 4, seed=5)
+    enough, model = cohort(300, 4, seed=5, signal=0.0)
     assert validate(model, enough, n_boot=20, seed=1).method == "bootstrap"
 
 
 def test_candidates_count_not_the_terms_that_were_kept() -> None:
-    data, _ = cohort(150, 15, seed=6)
-    fit = fit_logistic("y ~ x0", data)
-    terms = [{"name": f"x{i}"} for i in range(15)]
-    recipe = Recipe(terms=terms, select=lambda copies, outcome, all_terms: all_terms[:1])
-    assert validate(fit, data, n_boot=10, seed=1).method == "bootstrap"
-    assert validate(fit, data, n_boot=10, seed=1, recipe=recipe).method == ".632+"
+    data, _ = cohort(150, 15, seed=6, signal=0.0)
+    strongest = data.corr()["y"].drop("y").abs().idxmax()
+    fit = fit_logistic(f"y ~ {strongest}", data)
+
+    def select(copies, outcome, terms):  # type: ignore[no-untyped-def]
+        best = copies[0].corr()["y"].drop("y").abs().idxmax()
+        return [term for term in terms if term.name == best]
+
+    recipe = Recipe(terms=[{"name": f"x{i}"} for i in range(15)], select=select)
+    assert validate(fit, data, n_boot=20, seed=1).method == "bootstrap"
+    assert validate(fit, data, n_boot=20, seed=1, recipe=recipe).method == ".632+"
 
 
 def test_events_are_counted_by_patient() -> None:
-    data, fit = cohort(200, 5, seed=7)
-    patient = np.repeat(np.arange(20), 10)
-    assert validate(fit, data, n_boot=10, seed=1).method == "bootstrap"
-    assert validate(fit, data, n_boot=10, seed=1, cluster=patient).method == ".632+"
+    rng = np.random.default_rng(8)
+    patient = np.repeat(np.arange(60), 5)
+    data = pd.DataFrame(rng.normal(size=(60, 5))[patient]).add_prefix("x")
+    data["y"] = rng.integers(0, 2, 60)[patient]
+    fit = fit_logistic("y ~ x0 + x1 + x2 + x3 + x4", data)
+    assert validate(fit, data, n_boot=20, seed=1).method == "bootstrap"
+    assert validate(fit, data, n_boot=20, seed=1, cluster=patient).method == ".632+"
 
 
 def test_intervals_are_moved_by_the_optimism_of_the_method() -> None:
     data, fit = cohort(150, 8, seed=8)
     result = validate(fit, data, n_boot=60, seed=1, method=".632+")
-    row = result.frame().set_index("measure").loc["auc"]
-    estimate = result.interval("auc")
-    drawn = result.replicates().query("measure == 'auc'")["training"]
+    row = result.frame().set_index("measure").loc["brier"]
+    estimate = result.interval("brier")
+    drawn = result.replicates().query("measure == 'brier'")["training"]
     shifted = np.quantile(drawn, [0.025, 0.975]) - row["optimism"]
     assert estimate.estimate == row["corrected"]
     assert (estimate.conf_low, estimate.conf_high) == pytest.approx(tuple(shifted))
@@ -218,9 +235,9 @@ def test_repeats_that_mean_nothing_are_refused(options: dict[str, object], text:
         validate(fit, data, **{"n_boot": 10, "seed": 1, **options})
 
 
-def test_a_crossvalidation_has_no_interval() -> None:
+def test_a_crossvalidation_has_no_shifted_interval() -> None:
     data, fit = cohort(150, 3, seed=8)
     result = validate(fit, data, n_boot=5, seed=1, method="crossvalidation")
     assert result.relative_overfitting is None
-    with pytest.raises(ArgumentError, match=r"no shifted interval.*crossvalidation"):
-        result.interval("auc")
+    with pytest.raises(ArgumentError, match=r"no interval.*by crossvalidation"):
+        result.interval("brier")

@@ -467,7 +467,7 @@ def test_bad_studies_are_refused_with_advice():
     with pytest.raises(ArgumentError, match="`average` must be one of"):
         overlap_report(a, b, patient_id=patient, average="median")
     with pytest.raises(ArgumentError, match="`seed`"):
-        overlap_report(a, b, patient_id=patient, ci="bootstrap")
+        overlap_report(a, b, patient_id=patient, ci="bootstrap", seed=-1)
     with pytest.raises(ResampleError, match="one patient"):
         overlap_report(a, b, patient_id=[1] * 6, ci="bootstrap", seed=1)
 

@@ -61,8 +61,11 @@ def test_a_table_with_holes_is_completed_by_the_recipe(imputed):
     result = validate(fit, data, n_boot=3, seed=2, recipe=Recipe(imputation="pmm", m=2))
     assert result.n_failed == 0
     draws = np.tile(np.arange(len(data)), (2, 1))
-    with pytest.raises(ArgumentError, match="`seed` must be"):
-        validate(fit, data, resamples=draws, recipe=Recipe(imputation="pmm"))
+    fresh = validate(fit, data, resamples=draws, recipe=Recipe(imputation="pmm", m=2))
+    again = validate(
+        fit, data, resamples=draws, recipe=Recipe(imputation="pmm", m=2), seed=fresh.seed
+    )
+    pd.testing.assert_frame_equal(fresh.frame(), again.frame())
 
 
 def test_the_digits_do_not_depend_on_the_number_of_workers(imputed):

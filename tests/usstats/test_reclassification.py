@@ -394,7 +394,7 @@ def test_a_single_event_has_an_nri_without_an_interval():
         ({"thresholds": [0.0]}, RiskError, "`thresholds` must lie inside"),
         ({"cluster": [1, 2]}, PairingError, "`cluster` has 2"),
         ({"ci": "delong"}, ArgumentError, "`ci` must be one of 'wald'"),
-        ({"ci": "percentile"}, ArgumentError, "`seed` must be a whole number"),
+        ({"ci": "percentile", "seed": -1}, ArgumentError, "`seed` must be a whole number"),
         ({"ci": "percentile", "n_boot": 0, "seed": 1}, ArgumentError, "`n_boot` must be"),
         ({"conf_level": 95}, ArgumentError, "`conf_level` must lie inside"),
         ({"ci": "bca", "seed": 1, "cluster": [1, 1, 1, 1]}, ResampleError, "one patient"),

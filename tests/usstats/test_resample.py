@@ -251,7 +251,7 @@ def test_too_few_resamples_for_an_order_statistic_are_said_so():
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [
-        ({"seed": None}, ArgumentError, "`seed` must be a whole number"),
+        ({"seed": "one"}, ArgumentError, "`seed` must be a whole number"),
         ({"seed": -1}, ArgumentError, "got -1"),
         ({"seed": 1, "n_boot": 0}, ArgumentError, "`n_boot` must be a whole number from 2"),
         ({"seed": 1, "n_boot": 10**9}, ArgumentError, "got 1000000000"),
@@ -313,3 +313,10 @@ def test_explicit_resamples_have_no_generator():
         Resamples.from_indices([[0, 1]]).rng(0)
     with pytest.raises(IndexError, match="number 1 does not exist"):
         Resamples.from_indices([[0, 1]]).units(1)
+
+
+def test_a_statistic_of_several_numbers_is_refused():
+    with pytest.raises(ArgumentError, match=r"must return one number; it returned ndarray of sha"):
+        bootstrap(lambda x: x, np.arange(9.0), n_boot=20, seed=1)
+    with pytest.raises(ArgumentError, match="it returned str"):
+        bootstrap(lambda x: "high", np.arange(9.0), n_boot=20, seed=1)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.reference import load_case
 from tests.usstats.test_logistic import simulated
-from usstats.errors import ArgumentError
+from usstats.errors import ArgumentError, DesignError
 from usstats.logistic import LogisticFit, fit_logistic
 from usstats.ridge import penalty_factors, penalty_matrix, trace_penalty
 
@@ -109,3 +109,41 @@ def test_separated_data_and_more_columns_than_rows_can_be_fitted(tmp_path) -> No
 def test_penalties_are_checked(penalty: object) -> None:
     with pytest.raises(ArgumentError, match="`penalty` must be a number >= 0"):
         fit_logistic("y ~ age", simulated(), method="ridge", penalty=penalty)  # type: ignore[arg-type]
+
+
+def test_the_penalty_is_chosen_among_those_that_have_a_maximum() -> None:
+    """Separated or duplicate columns have none at penalty 0."""
+    data = simulated(120)
+    separated = data.assign(marker=data["y"] + 0.1 * data["p"])
+    fit = fit_logistic("y ~ marker + age", separated, method="ridge")
+    assert fit.penalty is not None
+    assert fit.penalty["simple"] > 0
+    table = trace_penalty(fit.development, [0.0, 1.0])
+    assert table["aic_c"].isna().tolist() == [True, False]
+    twice = fit_logistic("y ~ age + again", data.assign(again=data["age"]), method="ridge")
+    assert twice.params["age"] == pytest.approx(twice.params["again"])
+
+
+@pytest.mark.parametrize("method", ["ridge", "lasso"])
+def test_constant_columns_are_refused_in_development_and_ignored_in_a_refit(method: str) -> None:
+    data = simulated(120)
+    penalty = 0.05 if method == "lasso" else 3.0
+    with pytest.raises(DesignError, match=r"without variation.*`k` \(always 2\)"):
+        fit_logistic("y ~ age + k", data.assign(k=2.0), method=method, penalty=penalty)
+    spec = fit_logistic("y ~ age + left", data).spec
+    alone = data.assign(left=True)
+    fit = fit_logistic(spec, alone, method=method, penalty=penalty)
+    assert fit.params["left=True"] == pytest.approx(0, abs=1e-9)
+    age_only = fit_logistic("y ~ age", data, method=method, penalty=penalty)
+    np.testing.assert_allclose(fit.predict(alone), age_only.predict(data), atol=1e-7)
+
+
+@pytest.mark.parametrize("penalty", ["much", True, None, np.nan, -1.0, {"simple": "a"}])
+def test_penalties_that_are_no_numbers_are_refused(penalty: object) -> None:
+    data = simulated(60)
+    if penalty is not None:
+        with pytest.raises(ArgumentError, match="`penalty` must be a number >= 0"):
+            fit_logistic("y ~ age", data, method="ridge", penalty=penalty)  # type: ignore[arg-type]
+    if not isinstance(penalty, dict):
+        with pytest.raises(ArgumentError, match='method="lasso" needs `penalty`, a number >= 0'):
+            fit_logistic("y ~ age", data, method="lasso", penalty=penalty)  # type: ignore[arg-type]

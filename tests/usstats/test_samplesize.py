@@ -387,3 +387,27 @@ class TestReaders:
         assert drawn == {
             f"{cases} cases": grid.table()[cases].tolist() for cases in grid.table().columns
         }
+
+
+def test_a_nagelkerke_r2_becomes_cox_snells_with_three_decimals():
+    # 0.3 of a maximum of 0.7053 is 0.2116, which pmsampsize takes as 0.212: 745 patients, not 747
+    needed = sample_size_development(20, 0.3, r2_nagelkerke=0.3)
+    by_hand = math.ceil(20 / ((0.9 - 1) * math.log(1 - 0.212 / 0.9)))
+    assert needed.criteria["n"].iloc[0] == by_hand == 745
+    tiny = sample_size_development(2, 0.01, r2_nagelkerke=0.002)
+    assert tiny.criteria["r2_cox_snell"].iloc[0] > 0
+
+
+def test_a_grid_of_readers_is_named_in_a_line():
+    pilot = {
+        "reader_condition": 0.0002,
+        "error": 0.0008,
+        "cov_1": 0.00034,
+        "cov_2": 0.00034,
+        "cov_3": 0.00024,
+        "n_case": 114,
+    }
+    grid = sample_size_readers(0.05, variances=pilot)
+    assert len(repr(grid)) < 200
+    assert repr(grid).count("readers x") == 3  # the heading, the first and the last that suffice
+    assert grid.summary().count("readers x") > 3

@@ -187,5 +187,7 @@ def test_a_resample_that_keeps_nothing_predicts_the_event_rate() -> None:
 def test_refusals() -> None:
     with pytest.raises(ArgumentError, match=r"`p_value` must lie inside \(0, 1\); got 5"):
         BackwardElimination(p_value=5)
+    with pytest.raises(ArgumentError, match=r"`select` must be LassoTuning\(\).*; got 'lasso'"):
+        Recipe(select="lasso")  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="`rule` must be one of 'one_se', 'best'"):
         LassoTuning(rule="min")

@@ -168,3 +168,17 @@ def test_loess_refuses_a_neighbourhood_of_two_values():
 def test_spline_says_why_there_is_no_curve():
     with pytest.raises(FitError, match="at least 10 distinct predictions; there are 2"):
         fit_spline(np.tile([0.2, 0.8], 30), np.tile([0, 1, 1], 20))
+
+
+def test_a_replicate_joins_vertices_where_the_data_are_fitted_at_every_value():
+    rng = np.random.default_rng(8)
+    p = rng.uniform(0.02, 0.98, 3000)
+    y = (rng.random(3000) < p**1.3).astype(float)
+    exact = fit_loess(p, y)
+    drawn = fit_loess(p, y, counts=np.ones(3000))
+    assert np.abs(drawn.predict(p) - exact.predict(p)).max() < 1e-4
+    assert np.abs(drawn.predict(p) - p).mean() == pytest.approx(
+        np.abs(exact.predict(p) - p).mean(), abs=1e-6
+    )
+    assert drawn.replicate
+    assert not exact.replicate

@@ -238,3 +238,54 @@ def test_tuning_needs_two_patients_of_a_class():
         tuning_split([1, 0, 0, 0], list("abcd"), seed=1)
     with pytest.raises(ArgumentError, match="`fraction`"):
         tuning_split([1, 0, 1, 0], list("abcd"), fraction=1.0, seed=1)
+
+
+# --- more than two classes -------------------------------------------------------------------
+
+
+def three_classes(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    outcome = np.repeat([0, 1, 2], [30, 17, 9])
+    n_rows = rng.integers(1, 5, outcome.size)
+    return np.repeat(outcome, n_rows), np.repeat(np.arange(outcome.size), n_rows)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_class_is_dealt_evenly(seed):
+    y, patient = three_classes(seed)
+    folds = make_folds(y, patient, n_folds=4, seed=seed, n_classes=3)
+    counts = folds.fold_frame()[["n_class_0", "n_class_1", "n_class_2"]]
+    assert counts.sum().tolist() == [30, 17, 9]
+    assert (counts.max() - counts.min()).max() <= 1
+    assert np.ptp(folds.fold_frame()["n_patients"]) <= 2
+    assert pd.Series(folds.assignment).groupby(patient).nunique().eq(1).all()
+    assert "classes = 30/17/9" in repr(folds)
+    assert "rows" in folds.summary().splitlines()[1]
+
+
+def test_tuning_takes_of_every_class():
+    y, patient = three_classes(4)
+    tuning = tuning_split(y, patient, fraction=0.2, seed=1, n_classes=3)
+    taken = pd.Series(y[tuning]).groupby(patient[tuning]).first().value_counts()
+    assert taken.sort_index().tolist() == [6, 3, 2]
+
+
+def test_classes_survive_splits_json(tmp_path):
+    y, patient = three_classes(5)
+    folds = make_folds(y, patient, n_folds=3, seed=2, n_classes=3)
+    folds.to_json(tmp_path / "splits.json")
+    back = Folds.from_json(tmp_path / "splits.json")
+    assert back.hash == folds.hash
+    assert back.fold_frame().equals(folds.fold_frame())
+
+
+@pytest.mark.parametrize("y", [[0, 1, 0, 1, 0, 1], [0, 1, 3, 0, 1, 3], [0.0, 1.5, 2, 0, 1, 2]])
+def test_classes_must_be_codes_that_are_all_there(y):
+    with pytest.raises(OutcomeError, match=r"each of the classes 0 to 2 as whole numbers"):
+        make_folds(y, np.arange(6), n_folds=2, seed=1, n_classes=3)
+
+
+def test_a_scarce_class_is_named_by_its_count():
+    y = [0, 0, 0, 1, 1, 1, 2]
+    with pytest.raises(ResampleError, match=r"3, 3, 1 of the classes 0 to 2 .* at most 1"):
+        make_folds(y, np.arange(7), n_folds=2, seed=1, n_classes=3)

@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from data_schema import load_schema
+from usstats._lint.labels import as_events
 from usstats._lint.models import ModelTerms, declared_models, fitted_models
+from usstats._lint.predicted import event_rows
 from usstats._lint.sheets import ResultTable, Sheet
 
 OUTCOMES = ("outcome", "event", "y", "label", "truth", "diagnosis", "target", "class")
 _DEVELOPMENT = re.compile(r"^(dev|train|deriv|primary|internal_dev|model)", re.IGNORECASE)
-_NEGATIVE = {"0", "no", "false", "negative", "benign", "control", "normal", "healthy", "absent"}
-_SPLIT_NAMES = {"roles": "role"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,15 @@ class Setting:
     def where(self) -> str:
         """File and key."""
         return f"{self.file}, {self.key}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Who is held out in which fold; of one network, or ("") of all."""
+
+    where: str
+    fold_of: Mapping[str, Any]
+    network: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +67,7 @@ class Evidence:
     patients, images, predictions, readings : Sheet or None
     fused : tuple of Sheet
         Tables with one row a patient and the network's probability, as a run wrote them.
-    splits : mapping
-        Where a split is written -> fold by patient.
+    splits : tuple of Split
     folds : tuple of TrainedFold
     fits : mapping
         Name -> fitted model.
@@ -75,7 +83,7 @@ class Evidence:
     predictions: Sheet | None = None
     readings: Sheet | None = None
     fused: tuple[Sheet, ...] = ()
-    splits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    splits: tuple[Split, ...] = ()
     folds: tuple[TrainedFold, ...] = ()
     fits: Mapping[str, Any] = field(default_factory=dict)
     results: tuple[ResultTable, ...] = ()
@@ -209,6 +217,14 @@ class Evidence:
         return cases[cases["cohort"] == cohort] if cohort else cases
 
     @cached_property
+    def predicted(self) -> pd.DataFrame:
+        """The predictions of the event joined with the patients; see `event_rows`."""
+        if self.predictions is None or not self.predictions.has("patient_id"):
+            return pd.DataFrame()
+        positive = str(self.option("outcome", "positive", default=""))
+        return event_rows(self.predictions.frame, self.cases, positive)
+
+    @cached_property
     def sizes(self) -> dict[str, tuple[int, int]]:
         """Patients and images of the development side, of each external cohort, and of all."""
         if self.cases.empty:
@@ -234,33 +250,6 @@ class Evidence:
     def of_scope(self, scope: str) -> Iterator[ResultTable]:
         """Results of one scope."""
         return (table for table in self.results if table.scope == scope)
-
-
-def as_events(labels: pd.Series[Any], positive: Any = None, negative: Any = None) -> pd.Series[Any]:
-    """0/1 of a column of labels; NaN where neither label stands, all NaN where none can be told."""
-    text = labels.astype(object).where(labels.notna(), None)
-    plain = text.map(_plain)
-    known = [v for v in plain.dropna().unique()]
-    if positive is None:
-        others = [v for v in known if v.lower() in _NEGATIVE]
-        if len(known) != 2 or len(others) != 1:
-            return pd.Series(np.nan, index=labels.index)
-        positive = next(v for v in known if v != others[0])
-    wanted = _plain(positive)
-    other = {_plain(negative)} if negative is not None else set(known) - {wanted}
-    event = plain.map(lambda v: 1.0 if v == wanted else 0.0 if v in other else np.nan)
-    return pd.Series(event.to_numpy(dtype=float), index=labels.index)
-
-
-def _plain(value: Any) -> str | None:
-    """A label as text; 1.0, True and 1 are one label."""
-    if value is None or value is pd.NA:
-        return None
-    if isinstance(value, bool | np.bool_):
-        return str(int(value))
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    return str(value).strip()
 
 
 def _text(frame: pd.DataFrame, column: str, default: str) -> pd.Series[str]:

@@ -10,8 +10,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from usstats._lint.parsing import as_numbers
+
 _SHOWN = 5
+
 _NO_FACTS: Mapping[str, Any] = MappingProxyType({})
+
+
+def distinct(values: pd.Series[Any]) -> int:
+    """How many different values there are, missing ones apart."""
+    return int(values.dropna().drop_duplicates().size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +105,7 @@ class ResultTable:
         """A column as numbers; NaN where it holds none, or where the table lacks it."""
         if column not in self.frame:
             return pd.Series(np.nan, index=self.frame.index, dtype=float)
-        return pd.to_numeric(self.frame[column], errors="coerce").astype(float)
+        return as_numbers(self.frame[column]).astype(float)
 
     @property
     def measures(self) -> set[str]:

@@ -1,0 +1,86 @@
+"""Numbers out of whatever a column holds.
+
+`pandas.to_numeric` crashes the interpreter on text such as 9e2147483648, which hashes contain.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+#: Columns whose cells are names, whatever they look like.
+IDENTIFIERS = ("patient_id", "image_id", "reader", "case", "model_hash")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?|[+-]?inf(inity)?", re.IGNORECASE)
+
+
+def plain_table(table: pd.DataFrame) -> pd.DataFrame:
+    """A table with plain columns: identifiers as text, numbers as numpy numbers, everything else
+    as objects with None where a cell is missing; rows numbered from 0, a repeated column once."""
+    columns = {str(name): table.iloc[:, i] for i, name in enumerate(table.columns)}
+    return pd.DataFrame(
+        {
+            name: _identifiers(values) if name in IDENTIFIERS else _plain_column(values)
+            for name, values in columns.items()
+        }
+    )
+
+
+def _identifiers(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Text, so that 7, 7.0 and "7" are one patient in every table."""
+    return pd.Series([plain_label(cell) for cell in values], dtype=object)
+
+
+def plain_label(value: Any) -> str | None:
+    """A label as text: 1.0, True and 1 are one label."""
+    if _is_missing(value):
+        return None
+    if isinstance(value, bool | np.bool_):
+        return str(int(value))
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _plain_column(values: pd.Series[Any]) -> pd.Series[Any]:
+    dtype = values.dtype
+    if pd.api.types.is_bool_dtype(dtype) or not pd.api.types.is_numeric_dtype(dtype):
+        cells = [None if _is_missing(cell) else cell for cell in values]
+        if any(cell is not None for cell in cells) and all(map(_is_number, cells)):
+            return pd.Series([np.nan if c is None else c for c in cells]).infer_objects()
+        return pd.Series(cells, dtype=object)
+    if pd.api.types.is_integer_dtype(dtype) and not values.isna().any():
+        return pd.Series(values.to_numpy(dtype=np.int64))
+    return pd.Series(values.to_numpy(dtype=float, na_value=np.nan))
+
+
+def _is_number(cell: Any) -> bool:
+    number = isinstance(cell, int | float | np.number) and not isinstance(cell, bool | np.bool_)
+    return cell is None or number
+
+
+def _is_missing(cell: Any) -> bool:
+    missing = cell is None or cell is pd.NA or cell is pd.NaT
+    return missing or (isinstance(cell, float | np.floating) and bool(np.isnan(cell)))
+
+
+def as_number(cell: Any) -> float:
+    """A cell as a number; NaN where it is none.
+
+    >>> as_number(" 1.5e3"), as_number("9e2147483648"), as_number(True)
+    (1500.0, nan, 1.0)
+    """
+    if isinstance(cell, int | float | np.number | np.bool_):
+        return float(cell)
+    if isinstance(cell, str) and _NUMBER.fullmatch(cell.strip()):
+        return float(cell)
+    return np.nan
+
+
+def as_numbers(column: pd.Series[Any]) -> pd.Series[float]:
+    """A column as floats; NaN where a cell is no number."""
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return pd.Series(column.to_numpy(dtype=float, na_value=np.nan), index=column.index)
+    return pd.Series([as_number(cell) for cell in column], index=column.index, dtype=float)
