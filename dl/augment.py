@@ -10,7 +10,7 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from dl.config import AugmentConfig
 
-__all__ = ["augment_batch"]
+__all__ = ["augment_batch", "augment_with_masks"]
 
 _DARKEST = 1e-3
 
@@ -36,8 +36,31 @@ def augment_batch(images: Tensor, config: AugmentConfig, generator: Generator) -
     >>> bool((augment_batch(x, AugmentConfig.none(), Generator().manual_seed(1)) == x).all())
     True
     """
-    changed = _move(images, config, generator)
-    changed = _brighten(changed, config, generator)
+    return _change_levels(_move(images, None, config, generator)[0], config, generator)
+
+
+def augment_with_masks(
+    images: Tensor, masks: Tensor, config: AugmentConfig, generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """Change images as `augment_batch` does, and move their masks along.
+
+    Parameters
+    ----------
+    images : (N, C, H, W) Tensor
+    masks : (N, H, W) int Tensor
+        -1 where unknown. What comes in from outside is unknown, too.
+
+    Returns
+    -------
+    (N, C, H, W) and (N, H, W) Tensor
+        Masks are resampled by the nearest pixel.
+    """
+    moved, masks = _move(images, masks, config, generator)
+    return _change_levels(moved, config, generator), masks
+
+
+def _change_levels(images: Tensor, config: AugmentConfig, generator: Generator) -> Tensor:
+    changed = _brighten(images, config, generator)
     if config.speckle > 0:
         noise = torch.randn(changed[:, :1].shape, generator=generator)
         changed = changed * (1 + config.speckle * noise)
@@ -50,10 +73,12 @@ def _uniform(n: int, low: float, high: float, generator: Generator) -> Tensor:
     return low + (high - low) * torch.rand(n, generator=generator)
 
 
-def _move(images: Tensor, config: AugmentConfig, generator: Generator) -> Tensor:
+def _move(
+    images: Tensor, masks: Tensor | None, config: AugmentConfig, generator: Generator
+) -> tuple[Tensor, Tensor | None]:
     """Mirror, rotate, scale and shift in one resampling; what comes in from outside is black."""
     if not (config.flip or config.rotate or config.scale or config.translate):
-        return images
+        return images, masks
     n = len(images)
     mirror = torch.where(torch.rand(n, generator=generator) < config.flip, -1.0, 1.0)
     angle = _uniform(n, -config.rotate, config.rotate, generator) * (math.pi / 180)
@@ -68,7 +93,12 @@ def _move(images: Tensor, config: AugmentConfig, generator: Generator) -> Tensor
         dim=1,
     )
     grid = affine_grid(theta, list(images.shape), align_corners=False)
-    return grid_sample(images, grid, align_corners=False)
+    moved = grid_sample(images, grid, align_corners=False)
+    if masks is None:
+        return moved, None
+    shifted = (masks + 1)[:, None].to(images)  # 0, unknown, is what grid_sample finds outside
+    nearest = grid_sample(shifted, grid, mode="nearest", align_corners=False)
+    return moved, nearest[:, 0].round().to(masks.dtype) - 1
 
 
 def _brighten(images: Tensor, config: AugmentConfig, generator: Generator) -> Tensor:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
 
 __all__ = ["Temperatures", "fit_temperature", "fit_temperatures"]
+
+Loss = Callable[[float], NDArray[np.float64]]
 
 #: A temperature outside this range says that the logits are useless or separate the classes.
 BOUNDS = (0.05, 20.0)
@@ -47,12 +51,13 @@ class Temperatures:
 
 
 def fit_temperature(logit: ArrayLike, y: ArrayLike, *, weights: ArrayLike | None = None) -> float:
-    """The T that minimises the log-loss of sigmoid(logit / T).
+    """The T that minimises the log-loss of sigmoid(logit / T), or of softmax(logit / T).
 
     Parameters
     ----------
-    logit : array_like, shape (n,)
-    y : array_like of 0/1, shape (n,)
+    logit : array_like, shape (n,) or (n, K)
+        Of the event, or of K classes.
+    y : array_like of 0/1, or of 0 to K - 1, shape (n,)
     weights : array_like, shape (n,), optional
 
     Returns
@@ -65,16 +70,27 @@ def fit_temperature(logit: ArrayLike, y: ArrayLike, *, weights: ArrayLike | None
     >>> fit_temperature([-4, -4, -4, 4, 4, 4], [0, 0, 1, 1, 1, 0])
     5.77...
     """
-    s, event = np.asarray(logit, dtype=float), np.asarray(y) == 1
-    w = np.ones_like(s) if weights is None else np.asarray(weights, dtype=float)
-    margin = np.where(event, -s, s)
+    s, outcome = np.asarray(logit, dtype=float), np.asarray(y)
+    w = np.ones(len(s)) if weights is None else np.asarray(weights, dtype=float)
+    loss = _softmax_loss(s, outcome) if s.ndim == 2 else _sigmoid_loss(s, outcome)
     fit = minimize_scalar(
-        lambda log_t: float(w @ np.logaddexp(0, margin * np.exp(-log_t))),
+        lambda log_t: float(w @ loss(np.exp(-log_t))),
         bounds=tuple(np.log(BOUNDS)),
         method="bounded",
         options={"xatol": 1e-10},
     )
     return float(np.exp(fit.x))
+
+
+def _sigmoid_loss(s: NDArray[np.float64], y: NDArray[Any]) -> Loss:
+    """Log-loss of every row as a function of 1 / T."""
+    margin = np.where(y == 1, -s, s)
+    return lambda steepness: np.logaddexp(0, margin * steepness)
+
+
+def _softmax_loss(s: NDArray[np.float64], y: NDArray[Any]) -> Loss:
+    behind = s - s[np.arange(len(s)), y.astype(int)][:, None]
+    return lambda steepness: logsumexp(behind * steepness, axis=1)
 
 
 def fit_temperatures(

@@ -15,7 +15,14 @@ from dl.errors import CheckpointError, ResumeError
 from dl.fingerprint import sha256_file
 from dl.storage import atomic_path, read_json, write_json
 
-__all__ = ["load_weights", "model_hash", "read_tensors", "save_weights", "write_tensors"]
+__all__ = [
+    "load_weights",
+    "model_hash",
+    "read_tensors",
+    "save_weights",
+    "weights_identity",
+    "write_tensors",
+]
 
 FORMAT = "usstats.weights/1"
 _SHOWN = 3
@@ -99,6 +106,28 @@ def load_weights(network: nn.Module, path: Path, *, architecture: str) -> dict[s
     _check_tensors(path, tensors, network.state_dict())
     network.load_state_dict(tensors, strict=True)
     return facts
+
+
+def weights_identity(weights: str | Path | None) -> str:
+    """What tells one start from another: "None", "imagenet", or the SHA-256 of a file.
+
+    Raises
+    ------
+    CheckpointError
+        The file is absent.
+
+    Examples
+    --------
+    >>> weights_identity("imagenet"), weights_identity(None)
+    ('imagenet', 'None')
+    """
+    if weights is None or weights == "imagenet":
+        return str(weights)
+    path = Path(weights)
+    if not path.is_file():
+        msg = f"{path}: the weights file is absent."
+        raise CheckpointError(msg)
+    return sha256_file(path)
 
 
 def model_hash(sha256: str) -> str:

@@ -7,7 +7,8 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, get_type_hints
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from dl.errors import ConfigError
 
@@ -18,7 +19,7 @@ REGIONS = ("roi", "whole")
 COLOURS = ("gray", "rgb")
 OPTIMISERS = ("adamw",)
 SCHEDULES = ("cosine", "constant")
-LOSSES = ("cross_entropy",)
+LOSSES = ("cross_entropy", "focal")
 CLASS_WEIGHTS = ("none", "balanced")
 
 
@@ -76,15 +77,22 @@ class TrainConfig:
     name : str
         The column `model` of the predictions.
     positive : str
-        The label of the event, the column `class` of the predictions.
+        The label of the event, the column `class` of the predictions; for two classes that are
+        coded 0/1.
+    classes : tuple of str, optional
+        Names of several exclusive classes, in the order of their codes 0 to K - 1: one logit a
+        class, one row of the predictions an image and class. Route finetune only.
     architecture : str
         A name of `dl.registry.names()`.
+    options : dict
+        Of the architecture, as its registry entry lists them: {"deep_supervision": True}.
     weights : str or None
         "imagenet", None (random), or the path of a checkpoint.
     route : {"finetune", "frozen"}
         Train the whole network, or only a ridge logistic head on its fixed features.
     region : {"roi", "whole"}
         The lesion's box with a margin, or the whole image; both letterboxed, never squashed.
+        Networks that segment see the whole image.
     roi_margin : float
         Share of the box's longer side added all around (route finetune).
     frozen_margins : tuple of float
@@ -107,9 +115,15 @@ class TrainConfig:
         Largest norm of the gradient.
     norm_momentum : float
         How fast running statistics of batch normalisation move to the study's images.
-    loss : str
+    loss : {"cross_entropy", "focal"}
+    gamma : float
+        Exponent of the focal loss.
+    alpha : tuple of float, optional
+        Weights of the focal loss, one a class (non-event and event). What they and `gamma` do to
+        probabilities cannot be undone exactly; recalibrate.
     class_weights : {"none", "balanced"}
-        Weights distort probabilities; the logits are shifted back by their logarithm.
+        Of the cross-entropy. Weights distort probabilities; the logits are shifted back by their
+        logarithm.
     augment : AugmentConfig
     flip_views : bool
         Predict from the mean logit of an image and its mirror image.
@@ -124,7 +138,9 @@ class TrainConfig:
 
     name: str = "network"
     positive: str = "1"
+    classes: tuple[str, ...] | None = None
     architecture: str = "efficientnet_lite0"
+    options: dict[str, Any] = field(default_factory=dict, hash=False)
     weights: str | None = "imagenet"
     route: str = "finetune"
     region: str = "roi"
@@ -148,6 +164,8 @@ class TrainConfig:
     grad_clip: float = 5.0
     norm_momentum: float = 0.1
     loss: str = "cross_entropy"
+    gamma: float = 2.0
+    alpha: tuple[float, ...] | None = None
     class_weights: str = "none"
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     flip_views: bool = True
@@ -157,6 +175,18 @@ class TrainConfig:
         _check_types(self, "")
         _check_choices(self)
         _check_ranges(self)
+        _check_classes(self)
+        _check_loss(self)
+
+    @property
+    def n_logits(self) -> int:
+        """Logits of the network: one of the event, or one a class."""
+        return 1 if self.classes is None else len(self.classes)
+
+    @property
+    def n_classes(self) -> int:
+        """Classes of the outcome, two at least."""
+        return max(self.n_logits, 2)
 
     @property
     def margins(self) -> tuple[float, ...]:
@@ -212,7 +242,7 @@ class TrainConfig:
         if isinstance(values.get("augment"), Mapping):
             _refuse_unknown(AugmentConfig, values["augment"], "augment.")
             values["augment"] = AugmentConfig(**values["augment"])
-        for key in ("frozen_margins", "frozen_penalties"):
+        for key in ("frozen_margins", "frozen_penalties", "classes", "alpha"):
             if isinstance(values.get(key), list):
                 values[key] = tuple(values[key])
         if "seed" not in values:
@@ -259,7 +289,7 @@ def _check_types(config: Any, prefix: str) -> None:
             raise ConfigError(msg)
         if hint is float:
             object.__setattr__(config, item.name, float(value))
-        elif hint == tuple[float, ...]:
+        elif item.name in ("frozen_margins", "frozen_penalties", "alpha") and value is not None:
             object.__setattr__(config, item.name, tuple(map(float, value)))
 
 
@@ -269,9 +299,22 @@ def _fits(value: Any, hint: Any) -> bool:
         return number and math.isfinite(value)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
-    if hint == tuple[float, ...]:
-        return isinstance(value, tuple) and bool(value) and all(_fits(v, float) for v in value)
+    if isinstance(hint, UnionType):
+        return any(_fits(value, part) for part in get_args(hint))
+    if get_origin(hint) is tuple:
+        part = get_args(hint)[0]
+        return isinstance(value, tuple) and bool(value) and all(_fits(v, part) for v in value)
+    if get_origin(hint) is dict:
+        return isinstance(value, dict) and _is_plain(value)
     return isinstance(value, hint)
+
+
+def _is_plain(value: Any) -> bool:
+    """JSON gives it back unchanged."""
+    try:
+        return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
+    except (TypeError, ValueError):
+        return False
 
 
 def _check_choices(config: TrainConfig) -> None:
@@ -307,6 +350,7 @@ def _check_ranges(config: TrainConfig) -> None:
         "dropout": (0, 0.9),
         "grad_clip": (1e-6, 1e6),
         "norm_momentum": (0, 1),
+        "gamma": (0, 20),
         "seed": (0, 2**63 - 1),
     }
     for name, (low, high) in ranges.items():
@@ -318,4 +362,34 @@ def _check_ranges(config: TrainConfig) -> None:
         raise ConfigError(msg)
     if not config.name or not config.positive:
         msg = "`name` and `positive` must not be empty."
+        raise ConfigError(msg)
+
+
+def _check_classes(config: TrainConfig) -> None:
+    names = config.classes
+    if names is None:
+        return
+    if len(names) < 2 or len(set(names)) < len(names) or not all(names):
+        msg = f"`classes` must be two or more different names; got {list(names)}."
+        raise ConfigError(msg)
+    if config.route == "frozen":
+        msg = 'The route "frozen" knows the two classes 0/1 only; use route="finetune".'
+        raise ConfigError(msg)
+
+
+def _check_loss(config: TrainConfig) -> None:
+    alpha, n = config.alpha, config.n_classes
+    if config.loss != "focal":
+        if alpha is not None:
+            msg = '`alpha` belongs to loss="focal"; the cross-entropy takes `class_weights`.'
+            raise ConfigError(msg)
+        return
+    if config.route == "frozen":
+        msg = 'The route "frozen" fits by cross-entropy; use route="finetune" for the focal loss.'
+        raise ConfigError(msg)
+    if config.class_weights != "none" or config.label_smoothing > 0:
+        msg = "The focal loss takes `alpha`, and neither `class_weights` nor `label_smoothing`."
+        raise ConfigError(msg)
+    if alpha is not None and (len(alpha) != n or min(alpha) <= 0):
+        msg = f"`alpha` must be {n} positive weights, one a class; got {list(alpha)}."
         raise ConfigError(msg)

@@ -15,25 +15,20 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from numpy.typing import NDArray
 from torch import nn
 
-from dl.calibrate import fit_temperatures
+from dl.assemble import assemble
 from dl.checkpoint import save_weights
 from dl.config import TrainConfig
 from dl.data import ImageStudy
-from dl.errors import TrainingError
+from dl.errors import ConfigError, TrainingError
 from dl.frozen import feature_table, fit_head, frozen_network
 from dl.inference import logits, steady_torch
-from dl.predictions import predictions_frame
+from dl.network import tasks_of
 from dl.prepare import Preparation, PreparedImages, prepare
 from dl.progress import EpochWatcher, Progress, reporter
 from dl.run_folder import Run, begin_run, image_index
-from dl.storage import (
-    atomic_path,
-    read_json,
-    run_lock,
-    tied_to,
-    wait_for_lock,
-    write_json,
-)
+from dl.segment import mask_logits, write_masks
+from dl.storage import run_lock, tied_to, wait_for_lock, write_json
+from dl.targets import mask_digests, mask_targets, task_labels
 from dl.train import START, FoldTask, epoch_seed, train_fold
 from dl.training_state import LOG, read_state
 from usstats._grouping import patients_of, tied_groups
@@ -63,7 +58,7 @@ def cross_validate(
     Parameters
     ----------
     study : ImageStudy
-        With labels 0/1.
+        With labels 0/1, or of the configuration's `classes`.
     config : TrainConfig
     run_dir : path
         Gets config.json, splits.json, images.csv, folds/, temperature.json and predictions.csv.
@@ -79,14 +74,16 @@ def cross_validate(
     -------
     DataFrame
         patient_id, image_id, model, fold, role (out_of_fold), class, logit, probability,
-        probability_calibrated, n_images, model_hash; one row an image, in the study's order.
+        probability_calibrated, n_images, model_hash; one row an image, or an image and class,
+        in the study's order. Of a network that only segments, the table of masks.csv instead:
+        patient_id, image_id, model, fold, role, mask_file, area, dice, model_hash.
 
     Raises
     ------
     ImageError
         Images that cannot be used, by row; found before any training.
     OutcomeError, ResampleError
-        Labels that are not 0/1, or too few patients of a class.
+        Labels that are not 0/1 nor declared classes, or too few patients of a class.
     LeakageError
         The given splits part images that show the same picture.
     ResumeError
@@ -99,12 +96,18 @@ def cross_validate(
     Notes
     -----
     The temperature of fold k is fitted on the out-of-fold logits of the other folds.
+
+    A network that segments writes masks/ROW.png, the out-of-fold probability of every pixel at
+    the network's size in 8 bits, and masks.csv with the Dice coefficient of every image that has
+    a mask. Beside a mask a label may be missing, and the other way round: the image then gives
+    only its task.
     """
     if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs < 1:
         msg = f"`n_jobs` must be a whole number of at least 1; got {n_jobs!r}."
         raise ArgumentError(msg)
     folder = Path(run_dir)
-    labels = study.labels()
+    tasks = _checked_tasks(config)
+    labels = task_labels(study, config.classes, tasks)
     try:
         with run_lock(folder):
             prepared = prepare(
@@ -115,12 +118,54 @@ def cross_validate(
             )
             ties = _ties(study, prepared, labels)
             folds = _checked_folds(study, config, labels, ties, splits)
-            run = begin_run(folder, config, image_index(study, prepared, folds), folds)
-            _run_folds(run, prepared, ties, progress, n_jobs)
-            return _assemble(study, run)
+            digests = mask_digests(study) if "segment" in tasks else None
+            images = image_index(study, prepared, folds, labels, digests)
+            run = begin_run(folder, config, images, folds)
+            masks = _targets(study, config, prepared, tasks)
+            _run_folds(run, prepared, masks, ties, progress, n_jobs)
+            return assemble(study, run, tasks, masks)
     finally:
         if progress is not None:
             progress.close()
+
+
+def _checked_tasks(config: TrainConfig) -> tuple[str, ...]:
+    """What the network is trained for.
+
+    Raises
+    ------
+    ConfigError
+        Settings that a network with masks cannot use.
+    """
+    tasks = tasks_of(config.architecture)
+    if "segment" in tasks and (config.region, config.route) != ("whole", "finetune"):
+        msg = (
+            'A network that segments needs region="whole" (a box made from the mask would tell '
+            'where the mask is) and route="finetune".'
+        )
+        raise ConfigError(msg)
+    if tasks == ("segment",) and config.classes is not None:
+        msg = "A network that only segments has no `classes`; leave them out."
+        raise ConfigError(msg)
+    return tasks
+
+
+def _targets(
+    study: ImageStudy, config: TrainConfig, prepared: PreparedImages, tasks: Sequence[str]
+) -> Path | None:
+    if "segment" not in tasks:
+        return None
+    return mask_targets(
+        study,
+        Preparation.of(config),
+        images=prepared.sha256,
+        cache_dir=prepared.cache.parent,
+    )
+
+
+def _strata(labels: NDArray[np.int64], config: TrainConfig) -> tuple[NDArray[np.int64], int]:
+    """What patients are dealt by, and its number of levels; unlabelled ones as of class 0."""
+    return np.maximum(labels, 0), config.n_classes if (labels >= 0).any() else 1
 
 
 def _ties(
@@ -155,12 +200,14 @@ def _checked_folds(
     splits: Folds | None,
 ) -> Folds:
     if splits is None:
+        strata, n_strata = _strata(labels, config)
         return make_folds(
-            labels,
+            strata,
             study.patients,
             n_folds=config.folds,
             seed=config.seed,
             keep_together=ties,
+            n_classes=n_strata,
         )
     fold_of = dict(zip(study.patients, splits.lookup(study.patients), strict=True))
     parted = [pair for pair in ties if fold_of[pair[0]] != fold_of[pair[1]]]
@@ -184,11 +231,12 @@ def _checked_folds(
 def _run_folds(
     run: Run,
     prepared: PreparedImages,
+    masks: Path | None,
     ties: Sequence[tuple[str, str]],
     progress: Progress | None,
     n_jobs: int,
 ) -> None:
-    tasks = [_task(run, prepared, ties, fold) for fold in range(run.folds.n_folds)]
+    tasks = [_task(run, prepared, masks, ties, fold) for fold in range(run.folds.n_folds)]
     waiting = [task for task in tasks if not _finished(run, task.fold)]
     if run.config.route == "frozen":
         report = reporter(progress, "features")
@@ -221,7 +269,11 @@ def _side_by_side(tasks: Sequence[FoldTask], n_jobs: int) -> None:
 
 
 def _task(
-    run: Run, prepared: PreparedImages, ties: Sequence[tuple[str, str]], fold: int
+    run: Run,
+    prepared: PreparedImages,
+    masks: Path | None,
+    ties: Sequence[tuple[str, str]],
+    fold: int,
 ) -> FoldTask:
     """Everything training may know of a fold, cut out of what the run knows."""
     held_out = (run.images["fold"] == fold).to_numpy()
@@ -229,12 +281,14 @@ def _task(
     patients, y = table["patient_id"].to_numpy(), table["label"].to_numpy()
     inside = set(patients)
     within = [pair for pair in ties if pair[0] in inside and pair[1] in inside]
+    strata, n_strata = _strata(y, run.config)
     is_tuning = tuning_split(
-        y,
+        strata,
         patients,
         fraction=run.config.tuning_fraction,
         seed=epoch_seed(run.config, fold, TUNING),
         keep_together=within,
+        n_classes=n_strata,
     )
     return FoldTask(
         config=run.config,
@@ -243,18 +297,23 @@ def _task(
         views=prepared.cache,
         rows=np.flatnonzero(~held_out),
         labels=y.astype(np.int64),
-        groups=_tied_patients(y, patients, within),
+        groups=_tied_patients(strata, patients, within, n_strata),
         is_tuning=is_tuning,
         held_out_rows=np.flatnonzero(held_out),
         identity=run.identity,
+        tasks=tasks_of(run.config.architecture),
+        masks=masks,
     )
 
 
 def _tied_patients(
-    y: NDArray[np.int64], patients: NDArray[Any], ties: Sequence[tuple[str, str]]
+    y: NDArray[np.int64],
+    patients: NDArray[Any],
+    ties: Sequence[tuple[str, str]],
+    n_classes: int,
 ) -> NDArray[np.int64]:
     """A number for every row that patients who share a picture have in common."""
-    known = patients_of(y, patients)
+    known = patients_of(y, patients, n_classes=n_classes)
     return tied_groups(known, ties).of_patient[known.of_row]
 
 
@@ -278,12 +337,21 @@ def _finish_trained_fold(task: FoldTask) -> None:
     network = train_fold(task)
     state = read_state(task.folder, task.identity)
     with steady_torch(epoch_seed(task.config, task.fold, START)):
-        held_out = logits(
-            network, task.load_views(), task.held_out_rows, flip=task.config.flip_views
-        )
+        held_out = _held_out(network, task)
     facts = {"best_epoch": state.best_epoch, "history": state.history}
     _close_fold(task, network, held_out, facts)
     state.forget()
+
+
+def _held_out(network: nn.Module, task: FoldTask) -> NDArray[np.float64]:
+    """Logits of the held-out images, none of a segmenter; their masks are written."""
+    views, rows, flip = task.load_views(), task.held_out_rows, task.config.flip_views
+    if "segment" in task.tasks:
+        folder = task.folder.parents[1] / "masks"
+        write_masks(folder, rows, mask_logits(network, views, rows, flip=flip))
+    if "classify" not in task.tasks:
+        return np.empty(0)
+    return logits(network, views, rows, flip=flip)
 
 
 def _finish_frozen_fold(task: FoldTask, table: NDArray[np.float64]) -> None:
@@ -325,28 +393,3 @@ def _close_fold(
         **facts,
     }
     write_json(task.folder / "fold.json", record)
-
-
-def _assemble(study: ImageStudy, run: Run) -> pd.DataFrame:
-    """Out-of-fold logits of all folds, calibrated, as the predictions table."""
-    logit, hashes = np.full(len(study), np.nan), np.empty(len(study), dtype=object)
-    for k, folder in enumerate(run.fold_folders):
-        record = read_json(folder / "fold.json")
-        rows = record["rows"]["held_out"]
-        logit[rows], hashes[rows] = record["held_out_logit"], run.model_hash(k)
-    fold = run.images["fold"].to_numpy()
-    temperatures = fit_temperatures(logit, study.labels(), fold, study.patients)
-    table = predictions_frame(
-        study,
-        logit,
-        temperatures.of(fold),
-        model=run.config.name,
-        positive=run.config.positive,
-        role="out_of_fold",
-        fold=fold,
-        model_hash=list(hashes),
-    )
-    write_json(run.folder / "temperature.json", temperatures.to_dict())
-    with atomic_path(run.folder / "predictions.csv") as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
-    return table

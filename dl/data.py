@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from dl.errors import ImageError, MaskError
 from dl.images import read_mask
 from usstats._check import check_outcome
-from usstats.errors import ArgumentError, SchemaError
+from usstats.errors import ArgumentError, OutcomeError, SchemaError
 
 __all__ = ["ImageStudy"]
 
@@ -27,7 +28,8 @@ class ImageStudy:
     Attributes
     ----------
     images : DataFrame
-        image_id (unique), patient_id and path; label (0/1; needed for training only); mask (path)
+        image_id (unique), patient_id and path; label (0/1, or one of several
+        declared classes by name or code; needed for training only); mask (path)
         or roi ("left top right bottom" in pixels) for networks that look at a region;
         pixel_spacing_mm, cohort and others are carried along.
     root : Path
@@ -66,20 +68,27 @@ class ImageStudy:
     def __len__(self) -> int:
         return len(self.images)
 
-    def labels(self) -> NDArray[np.int64]:
-        """The outcome of every image, 0 or 1.
+    def labels(self, classes: Sequence[str] | None = None) -> NDArray[np.int64]:
+        """The outcome of every image: 0 or 1, or the position of its class in `classes`.
+
+        Parameters
+        ----------
+        classes : sequence of str, optional
+            Names of several classes; the column holds them, or the codes 0 to K - 1.
 
         Raises
         ------
         SchemaError
             There is no column `label`.
         OutcomeError
-            It is missing somewhere, not 0/1, or of one class.
+            It is missing somewhere, not 0/1 (or no declared class), or a class has no image.
         """
         if "label" not in self.images:
             msg = "The images table has no column `label` (0/1); training needs the outcome."
             raise SchemaError(msg)
-        return check_outcome(self.images["label"].to_numpy(), name="label")
+        if classes is None:
+            return check_outcome(self.images["label"].to_numpy(), name="label")
+        return _class_codes(self.images["label"], list(classes))
 
     @property
     def patients(self) -> NDArray[Any]:
@@ -125,6 +134,29 @@ class ImageStudy:
         except ValueError:
             msg = "`roi` must be four numbers: left top right bottom, in pixels"
             raise MaskError(msg) from None
+
+
+def _class_codes(label: pd.Series, classes: list[str]) -> NDArray[np.int64]:
+    """Positions in `classes`; a column of numbers that are no names holds the positions."""
+    texts = label.astype(str).str.strip()
+    codes = pd.Categorical(texts, categories=classes).codes.astype(np.int64)
+    if (codes < 0).all():
+        numbers = [str(code) for code in range(len(classes))]
+        texts = texts.str.removesuffix(".0")
+        codes = pd.Categorical(texts, categories=numbers).codes.astype(np.int64)
+    wrong = np.flatnonzero((codes < 0) | label.isna().to_numpy())
+    if wrong.size:
+        msg = (
+            f"`label`: {wrong.size} of {len(label)} images have none of the classes {classes} "
+            f"nor all a code from 0 to {len(classes) - 1} (first: row {wrong[0]}, "
+            f"{label.iloc[wrong[0]]!r})."
+        )
+        raise OutcomeError(msg)
+    absent = [name for i, name in enumerate(classes) if i not in codes]
+    if absent:
+        msg = f"`label`: no image is of the class(es) {', '.join(absent)}; leave them out."
+        raise OutcomeError(msg)
+    return codes
 
 
 def _check_identifiers(table: pd.DataFrame) -> None:

@@ -7,6 +7,7 @@ from usstats.errors import FitError, SchemaError, UsstatsError, UsstatsWarning
 __all__ = [
     "CheckpointError",
     "ConfigError",
+    "ExportError",
     "ImageError",
     "ImageWarning",
     "MaskError",
@@ -30,6 +31,10 @@ class ConfigError(SchemaError):
 
 class CheckpointError(SchemaError):
     """A checkpoint is damaged, or belongs to another network."""
+
+
+class ExportError(UsstatsError):
+    """A network cannot be written as ONNX, or the file computes something else."""
 
 
 class ResumeError(UsstatsError):

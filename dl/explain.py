@@ -20,6 +20,7 @@ from dl.inference import as_input, logits, steady_torch
 from dl.prepare import Preparation
 from dl.run_folder import Run, open_run
 from dl.train import START, epoch_seed
+from usstats.errors import ArgumentError
 from usstats.overlap import cam_overlap
 
 __all__ = ["CamRecord", "cam_frame", "explain"]
@@ -94,6 +95,9 @@ def explain(run_dir: str | Path, study: ImageStudy, image_ids: Sequence[str]) ->
     ImageError, CheckpointError, ResumeError
     """
     run = open_run(run_dir)
+    if run.config.classes is not None:
+        msg = "The evidence is drawn for a single logit; this run has several classes."
+        raise ArgumentError(msg)
     rows = study.rows(list(image_ids))
     fold_of = dict(zip(run.images["patient_id"], run.images["fold"], strict=True))
     patients = study.patients

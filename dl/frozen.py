@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
+from dl.checkpoint import weights_identity
 from dl.config import TrainConfig
 from dl.inference import features, steady_torch
 from dl.losses import balanced_weights
@@ -58,8 +59,8 @@ def feature_table(
     They depend on pixels and published weights alone, never on an outcome.
     """
     key = hashlib.sha256(
-        f"{views_file.name}|{config.architecture}|{config.weights}|{config.flip_views}|"
-        f"{config.seed if config.weights is None else ''}".encode()
+        f"{views_file.name}|{config.architecture}|{weights_identity(config.weights)}|"
+        f"{config.flip_views}|{config.seed if config.weights is None else ''}".encode()
     ).hexdigest()[:24]
     path = views_file.with_name(f"features-{key}.npy")
     if not path.is_file():

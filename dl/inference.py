@@ -55,21 +55,22 @@ def logits(
     flip: bool,
     batch_size: int = BATCH,
 ) -> NDArray[np.float64]:
-    """Mean logit of the event over an image's views and, with `flip`, their mirror images.
+    """Mean logits over an image's views and, with `flip`, their mirror images.
 
     Parameters
     ----------
     network : Module
-        With a single logit.
+        With one logit of the event, or one a class.
     views : (n, views, C, H, W) uint8
     rows : sequence of int
 
     Returns
     -------
-    (len(rows),) float
+    (len(rows),) float, or (len(rows), K) of a network with K logits
     """
-    answers = _mean_over_views(network, views, rows, flip=flip, batch_size=batch_size)
-    return answers[:, 0]
+    what = "classify" if hasattr(network, "classify") else "forward"
+    answers = _mean_over_views(network, views, rows, flip=flip, batch_size=batch_size, what=what)
+    return answers[:, 0] if answers.shape[1] == 1 else answers
 
 
 def features(

@@ -9,14 +9,17 @@ import pandas as pd
 
 from dl.data import ImageStudy
 from dl.inference import features, logits, steady_torch
+from dl.network import tasks_of
 from dl.predictions import predictions_frame
 from dl.prepare import Preparation, PreparedImages, prepare
 from dl.progress import Progress, reporter
 from dl.run_folder import Run, open_run
+from dl.segment import mask_frame, mask_logits, write_masks
+from dl.targets import mask_targets
 from dl.train import START, epoch_seed
-from usstats.errors import LeakageError
+from usstats.errors import ArgumentError, LeakageError
 
-__all__ = ["ENSEMBLE_RULE", "predict", "predict_in_sample"]
+__all__ = ["ENSEMBLE_RULE", "predict", "predict_in_sample", "predict_masks"]
 
 #: How k fold networks become one prediction.
 ENSEMBLE_RULE = "mean logit over the fold networks"
@@ -54,6 +57,7 @@ def predict(
         Images that cannot be used, by row.
     """
     run = open_run(run_dir)
+    _refuse_segmenter(run)
     temperature = run.temperatures.overall
     try:
         prepared = prepare(
@@ -73,6 +77,7 @@ def predict(
         temperature,
         model=run.config.name,
         positive=run.config.positive,
+        classes=run.config.classes,
         role="external",
         fold=None,
         model_hash=run.ensemble_hash,
@@ -108,6 +113,7 @@ def predict_in_sample(
     ResumeError, CheckpointError, ImageError
     """
     run = open_run(run_dir)
+    _refuse_segmenter(run)
     fold = _fold_of(run, study)
     try:
         prepared = prepare(study, Preparation.of(run.config), cache_dir=run.folder / "cache")
@@ -116,16 +122,74 @@ def predict_in_sample(
         if progress is not None:
             progress.close()
     trained = np.arange(run.folds.n_folds)[:, None] != fold
+    if logit.ndim == 3:
+        trained = np.broadcast_to(trained[..., None], logit.shape)
     return predictions_frame(
         study,
         np.average(logit, axis=0, weights=trained),
         run.temperatures.overall,
         model=run.config.name,
         positive=run.config.positive,
+        classes=run.config.classes,
         role="in_sample",
         fold=None,
         model_hash=run.ensemble_hash,
     )
+
+
+def predict_masks(run_dir: str | Path, study: ImageStudy, *, folder: str | Path) -> pd.DataFrame:
+    """Outline images of patients who had no part in development.
+
+    Parameters
+    ----------
+    run_dir : path
+        Of a finished `cross_validate` of a network that segments.
+    study : ImageStudy
+        Masks are compared where there are some, and not needed.
+    folder : path
+        Gets ROW.png: the probability of every pixel at the network's size, in 8 bits.
+
+    Returns
+    -------
+    DataFrame
+        The columns of masks.csv, with role external; of the mean logit over the fold networks.
+
+    Raises
+    ------
+    ArgumentError
+        The network does not segment.
+    LeakageError
+        A patient or a file of the development images is among them.
+    ResumeError, CheckpointError, ImageError
+    """
+    run, target = open_run(run_dir), Path(folder)
+    if "segment" not in tasks_of(run.config.architecture):
+        msg = f"The network {run.config.architecture!r} does not segment; use `predict`."
+        raise ArgumentError(msg)
+    preparation, cache = Preparation.of(run.config), run.folder / "cache"
+    prepared = prepare(study, preparation, cache_dir=cache)
+    _refuse_overlap(run, study, prepared)
+    masks = mask_targets(study, preparation, images=prepared.sha256, cache_dir=cache)
+    rows, flip = np.arange(len(study)), run.config.flip_views
+    networks = [run.network(fold) for fold in range(run.folds.n_folds)]
+    with steady_torch(epoch_seed(run.config, 0, START)):
+        answers = [mask_logits(net, prepared.views, rows, flip=flip) for net in networks]
+        write_masks(target, rows, sum(answers) / len(answers))
+    return mask_frame(
+        study,
+        target,
+        np.load(masks, mmap_mode="r", allow_pickle=False),
+        model=run.config.name,
+        role="external",
+        fold=None,
+        model_hash=run.ensemble_hash,
+    )
+
+
+def _refuse_segmenter(run: Run) -> None:
+    if "classify" not in tasks_of(run.config.architecture):
+        msg = f"The network {run.config.architecture!r} gives no class; use `predict_masks`."
+        raise ArgumentError(msg)
 
 
 def _fold_of(run: Run, study: ImageStudy) -> np.ndarray:
@@ -142,7 +206,7 @@ def _fold_of(run: Run, study: ImageStudy) -> np.ndarray:
 
 
 def _fold_logits(run: Run, prepared: PreparedImages, progress: Progress | None) -> np.ndarray:
-    """Logits by each fold's network, shape (n_folds, n)."""
+    """Logits by each fold's network, shape (n_folds, n), or (n_folds, n, K) of K classes."""
     flip, rows = run.config.flip_views, np.arange(len(prepared.views))
     networks = [run.network(fold) for fold in range(run.folds.n_folds)]
     with steady_torch(epoch_seed(run.config, 0, START)):

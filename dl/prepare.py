@@ -170,12 +170,12 @@ def _digests(study: ImageStudy, preparation: Preparation) -> list[tuple[str, str
     def one(row: int) -> tuple[str, str | None]:
         image, mask = study.file(row), study.file(row, "mask")
         use_mask = mask is not None and preparation.region == "roi"
-        return _hashed(image), _hashed(mask) if use_mask else None
+        return hashed(image), hashed(mask) if use_mask else None
 
-    return _for_every_row(len(study), one)
+    return for_every_row(len(study), one)
 
 
-def _hashed(path: Path | None) -> str:
+def hashed(path: Path | None) -> str:
     try:
         return sha256_file(path or "")
     except OSError as error:
@@ -232,7 +232,7 @@ def _refuse_replaced(
             msg = "the image or its mask changed while the images were being read; run again"
             raise ImageError(msg)
 
-    _for_every_row(len(study), one)
+    for_every_row(len(study), one)
 
 
 def _decode_into(
@@ -251,7 +251,7 @@ def _decode_into(
             report(row + 1, n)
         return perceptual_hash(image), detail_signature(image)
 
-    seen = _for_every_row(n, one)
+    seen = for_every_row(n, one)
     views.flush()
     return seen
 
@@ -274,7 +274,7 @@ def _usable(study: ImageStudy, row: int) -> NDArray[np.uint8]:
     return image
 
 
-def _for_every_row(n: int, work: Callable[[int], T]) -> list[T]:
+def for_every_row(n: int, work: Callable[[int], T]) -> list[T]:
     """Do every row, then complain once about all those that failed."""
     done: list[T] = []
     problems: list[str] = []

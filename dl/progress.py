@@ -156,10 +156,12 @@ class EpochWatcher:
 
     def _say(self, fold: int, record: dict[str, Any]) -> None:
         total = self._epochs * len(self._logs)
+        names = {"tuning_auc": "AUC", "tuning_dice": "Dice"}
+        parts = [f"{name} {record[key]:.3f}" for key, name in names.items() if key in record]
         note = (
             f"fold {fold + 1} of {len(self._logs)}, epoch {record['epoch']} of {self._epochs}: "
             f"loss {record['train_loss']:.3f}, tuning loss {record['tuning_loss']:.3f}, "
-            f"tuning AUC {record['tuning_auc']:.3f}"
+            f"tuning {', '.join(parts)}"
         )
         if self._progress is not None:
             self._progress.update("training", sum(self._seen), total, note)

@@ -3,6 +3,7 @@
 config.json  splits.json  images.csv  run.json     written first; run.json last of them
 folds/k/     weights.safetensors (+ .json), log.jsonl, fold.json last
 temperature.json  predictions.csv                  written when every fold is done
+masks/ROW.png     masks.csv                        of a network that segments: 8-bit probabilities
 cache/       prepared images and features
 """
 
@@ -10,16 +11,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from torch import nn
 
 from dl.calibrate import Temperatures
-from dl.checkpoint import load_weights, model_hash
+from dl.checkpoint import load_weights, model_hash, weights_identity
 from dl.config import TrainConfig
 from dl.data import ImageStudy
 from dl.errors import CheckpointError, ResumeError
@@ -49,7 +52,7 @@ class Run:
         row, image_id, patient_id, label, fold, sha256, mask_sha256, roi, hash: which picture was
         held out where.
     identity : dict
-        SHA-256 of configuration, data and folds.
+        SHA-256 of configuration, data, folds and the file of starting weights.
     """
 
     folder: Path
@@ -90,7 +93,12 @@ class Run:
         CheckpointError
             Its file is absent, damaged, or not the one the fold was finished with.
         """
-        network = build(self.config.architecture, n_classes=1, in_channels=self.config.in_channels)
+        network = build(
+            self.config.architecture,
+            n_classes=self.config.n_logits,
+            in_channels=self.config.in_channels,
+            **self.config.options,
+        )
         path = self.fold_folders[fold] / "weights.safetensors"
         facts = load_weights(network, path, architecture=self.config.architecture)
         if facts["sha256"] != self.fold_record(fold)["weights_sha256"]:
@@ -119,7 +127,13 @@ def fold_folder(run_dir: Path, fold: int) -> Path:
     return run_dir / "folds" / str(fold)
 
 
-def image_index(study: ImageStudy, prepared: PreparedImages, folds: Folds) -> pd.DataFrame:
+def image_index(
+    study: ImageStudy,
+    prepared: PreparedImages,
+    folds: Folds,
+    labels: NDArray[np.int64],
+    mask_sha256: Sequence[str | None] | None = None,
+) -> pd.DataFrame:
     """One row a development image: who, which file, and in which fold it is held out."""
     roi = study.images["roi"] if "roi" in study.images else pd.Series([""] * len(study))
     return pd.DataFrame(
@@ -127,10 +141,10 @@ def image_index(study: ImageStudy, prepared: PreparedImages, folds: Folds) -> pd
             "row": range(len(study)),
             "image_id": study.images["image_id"],
             "patient_id": study.images["patient_id"],
-            "label": study.labels(),
+            "label": labels,
             "fold": folds.lookup(study.patients),
             "sha256": prepared.sha256,
-            "mask_sha256": [digest or "" for digest in prepared.mask_sha256],
+            "mask_sha256": [digest or "" for digest in mask_sha256 or prepared.mask_sha256],
             "roi": roi.fillna("").astype(str),
             "hash": [f"{value:016x}" for value in prepared.hashes],
         }
@@ -150,7 +164,7 @@ def begin_run(
     ResumeError
         They differ; every changed setting, row or the folds are named.
     """
-    identity = _identity(config, images, folds)
+    identity = _identity(config, images, folds) | _weights(config)
     run = Run(folder=run_dir, config=config, folds=folds, images=images, identity=identity)
     if (run_dir / "run.json").is_file():
         _refuse_changes(open_run(run_dir), run)
@@ -180,8 +194,9 @@ def open_run(run_dir: str | Path) -> Run:
     folds = _read_part(folder / "splits.json", Folds.from_json)
     images = _read_part(folder / "images.csv", _read_images)
     identity = record.get("identity")
-    if identity != _identity(config, images, folds):
-        listed = _differing(identity, _identity(config, images, folds))
+    found = _identity(config, images, folds)
+    listed = _differing(identity, found)
+    if listed:
         msg = f"{folder}: {listed} changed since the run began. Restore it, or use a fresh folder."
         raise ResumeError(msg)
     return Run(folder=folder, config=config, folds=folds, images=images, identity=identity)
@@ -193,6 +208,12 @@ def _identity(config: TrainConfig, images: pd.DataFrame, folds: Folds) -> dict[s
         "data": _digest(images.drop(columns="fold").to_dict("list")),
         "splits": folds.hash,
     }
+
+
+def _weights(config: TrainConfig) -> dict[str, str]:
+    """The hash of a file of starting weights, which its path does not tell."""
+    own_file = config.weights not in (None, "imagenet")
+    return {"weights": weights_identity(config.weights)} if own_file else {}
 
 
 def _differing(written: Any, found: Mapping[str, str]) -> str:
@@ -224,6 +245,8 @@ def _refuse_changes(old: Run, new: Run) -> None:
     fields = old.config.differences(new.config)
     if fields:
         changes.append(f"settings: {', '.join(fields)}")
+    elif old.identity.get("weights") != new.identity.get("weights"):
+        changes.append(f"weights: {new.config.weights} is another file than then")
     if old.identity["data"] != new.identity["data"]:
         changes.append(f"data: {_changed_rows(old.images, new.images)}")
     elif old.identity["splits"] != new.identity["splits"]:

@@ -5,22 +5,35 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import log_softmax
 from sklearn.metrics import roc_auc_score
-from torch import nn
+from torch import Tensor, nn
 
-from dl.augment import augment_batch
+from dl.augment import augment_batch, augment_with_masks
 from dl.config import TrainConfig
 from dl.errors import TrainingError
 from dl.inference import as_input, logits, steady_torch
-from dl.losses import balanced_weights, binary_cross_entropy
+from dl.losses import (
+    balanced_weights,
+    binary_cross_entropy,
+    cross_entropy,
+    deep_supervision,
+    dice_cross_entropy,
+    focal,
+    multitask_loss,
+    soft_dice,
+)
 from dl.registry import build
+from dl.segment import mask_logits
 from dl.training_state import latest_state
+from usstats.errors import LeakageError
 
 __all__ = ["FoldTask", "epoch_seed", "train_fold"]
 
@@ -43,13 +56,18 @@ class FoldTask:
     rows : (k,) int
         Rows of that array that belong to patients of the other folds.
     labels, groups : (k,) int
-        Their outcomes and patients (tied patients share a number).
+        Their outcomes (-1 where unknown, beside a mask) and patients (tied patients share a
+        number).
     is_tuning : (k,) bool
         Which of them choose the epoch rather than train.
     held_out_rows : (m,) int
         Rows to predict when training is over. Their labels are not here.
     identity : mapping
         Hashes of configuration, data and folds.
+    tasks : tuple of str
+        "classify", "segment" or both.
+    masks : Path, optional
+        Array file of the masks. Only the rows of `rows` are looked at.
     """
 
     config: TrainConfig
@@ -62,6 +80,8 @@ class FoldTask:
     is_tuning: NDArray[np.bool_]
     held_out_rows: NDArray[np.int64]
     identity: dict[str, str]
+    tasks: tuple[str, ...] = ("classify",)
+    masks: Path | None = None
 
     @property
     def train_rows(self) -> NDArray[np.int64]:
@@ -86,6 +106,14 @@ class FoldTask:
     def load_views(self) -> NDArray[np.uint8]:
         """The prepared images, mapped."""
         return np.load(self.views, mmap_mode="r", allow_pickle=False)
+
+    def load_masks(self, rows: NDArray[np.int64]) -> Tensor:
+        """Masks of some of the fold's own rows, (k, size, size)."""
+        if not np.isin(rows, self.rows).all():
+            msg = "A held-out mask was asked for in training."
+            raise LeakageError(msg)
+        masks = np.load(self.masks, mmap_mode="r", allow_pickle=False)
+        return torch.from_numpy(masks[rows].astype(np.int64))
 
 
 def epoch_seed(config: TrainConfig, fold: int, purpose: int, epoch: int = 0) -> int:
@@ -125,17 +153,19 @@ def train_fold(task: FoldTask) -> nn.Module:
             record["seconds"] = round(time.perf_counter() - started, 2)
             state.finish_epoch(network, optimiser, record)
         state.load_best(network)
-        _shift_back(network, task)
+        if "classify" in task.tasks:
+            _shift_back(network, task)
         return network
 
 
 def _new_network(config: TrainConfig) -> nn.Module:
     network = build(
         config.architecture,
-        n_classes=1,
+        n_classes=config.n_logits,
         in_channels=config.in_channels,
         weights=config.weights,
         dropout=config.dropout,
+        **config.options,
     )
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -144,10 +174,11 @@ def _new_network(config: TrainConfig) -> nn.Module:
 
 
 def _new_optimiser(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW; biases and normalisation are not decayed, the new head learns faster."""
+    """AdamW; biases and normalisation are not decayed, what is new learns faster."""
+    new = getattr(network, "new_parts", ("head",))
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
-        peak = config.head_lr if name.startswith("head.") else config.lr
+        peak = config.head_lr if name.partition(".")[0] in new else config.lr
         decay = config.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((peak, decay), []).append(parameter)
     return torch.optim.AdamW(
@@ -177,11 +208,15 @@ def _train_epoch(
     for i, batch in enumerate(batches):
         _set_learning_rate(optimiser, config, epoch + i / len(batches))
         rows = task.train_rows[batch]
-        x = augment_batch(as_input(views[rows, 0]), config.augment, generator)
-        targets = torch.from_numpy(task.train_labels[batch]).float()
-        loss = binary_cross_entropy(
-            network(x)[:, 0], targets, weights=weights, label_smoothing=config.label_smoothing
-        )
+        labels = torch.from_numpy(task.train_labels[batch])
+        x = as_input(views[rows, 0])
+        if task.masks is None:
+            x = augment_batch(x, config.augment, generator)
+            loss = _batch_loss(network, x, labels, config, weights)
+        else:
+            masks = task.load_masks(rows)
+            x, masks = augment_with_masks(x, masks, config.augment, generator)
+            loss = _mask_loss(network(x), labels, masks, config, weights)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(network.parameters(), config.grad_clip)
@@ -189,6 +224,45 @@ def _train_epoch(
         optimiser.step()
         total += loss.item() * len(batch)
     return total / len(order)
+
+
+def _batch_loss(
+    network: nn.Module,
+    x: Tensor,
+    labels: Tensor,
+    config: TrainConfig,
+    weights: tuple[float, ...],
+) -> Tensor:
+    loss = partial(_class_loss, config=config, weights=weights)
+    if getattr(network, "deep_heads", None) is None:
+        return loss(network(x), labels)
+    return deep_supervision(network(x, auxiliary=True), labels, loss=loss)
+
+
+def _mask_loss(
+    answer: Tensor | tuple[Tensor, Tensor],
+    labels: Tensor,
+    masks: Tensor,
+    config: TrainConfig,
+    weights: tuple[float, ...],
+) -> Tensor:
+    """Of a segmenter, or of class and mask together."""
+    if isinstance(answer, Tensor):
+        return dice_cross_entropy(answer, masks)
+    classify = partial(_class_loss, config=config, weights=weights)
+    return multitask_loss(answer, labels, masks, classify=classify).total
+
+
+def _class_loss(
+    answer: Tensor, labels: Tensor, *, config: TrainConfig, weights: tuple[float, ...]
+) -> Tensor:
+    """The configured loss of (N, 1) or (N, K) logits."""
+    if config.loss == "focal":
+        return focal(answer, labels, gamma=config.gamma, alpha=config.alpha)
+    options = {"weights": weights, "label_smoothing": config.label_smoothing}
+    if config.classes is None and bool((labels >= 0).all()):
+        return binary_cross_entropy(answer[:, 0], labels.float(), **options)
+    return cross_entropy(answer, labels, **options)
 
 
 def _set_learning_rate(
@@ -222,29 +296,77 @@ def _refuse_not_finite(
 def _tune(
     network: nn.Module, task: FoldTask, views: NDArray[np.uint8], epoch: int
 ) -> dict[str, float]:
-    """Loss (unweighted, at the training prevalence) and AUC on the tuning rows."""
-    answer = logits(network, views, task.tuning_rows, flip=False) - _log_weight_ratio(task)
-    _refuse_not_finite(float(np.abs(answer).sum()), task, task.tuning_rows, epoch, "tuning logits")
-    targets = torch.from_numpy(task.tuning_labels).double()
-    loss = binary_cross_entropy(torch.from_numpy(answer), targets)
+    """Losses and measures of the tasks on the tuning rows; the losses are added up."""
+    record = {"tuning_loss": 0.0}
+    for name in task.tasks:
+        found = {"classify": _tune_classes, "segment": _tune_masks}[name](
+            network, task, views, epoch
+        )
+        record |= found | {"tuning_loss": record["tuning_loss"] + found["tuning_loss"]}
+    return record
+
+
+def _tune_masks(
+    network: nn.Module, task: FoldTask, views: NDArray[np.uint8], epoch: int
+) -> dict[str, float]:
+    """Loss and soft Dice of the tuning rows that have a mask."""
+    answer = mask_logits(network, views, task.tuning_rows, flip=False)
+    _refuse_not_finite(float(answer.abs().sum()), task, task.tuning_rows, epoch, "tuning logits")
+    masks = task.load_masks(task.tuning_rows)
+    if bool((masks < 0).all()):
+        msg = f"Fold {task.fold}: no tuning image has a mask; add masks (column `mask`)."
+        raise TrainingError(msg)
     return {
-        "tuning_loss": float(loss),
-        "tuning_auc": float(roc_auc_score(task.tuning_labels, answer)),
+        "tuning_loss": float(dice_cross_entropy(answer, masks)),
+        "tuning_dice": 1 - float(soft_dice(answer, masks)),
     }
 
 
-def _class_weights(task: FoldTask) -> tuple[float, float]:
+def _tune_classes(
+    network: nn.Module, task: FoldTask, views: NDArray[np.uint8], epoch: int
+) -> dict[str, float]:
+    """Log-loss (unweighted, at the training prevalence) and AUC of the rows with a label."""
+    known = task.tuning_labels >= 0
+    rows, labels = task.tuning_rows[known], task.tuning_labels[known]
+    if len(np.unique(labels)) < 2:
+        msg = f"Fold {task.fold}: the tuning images hold labels of one class only; add labels."
+        raise TrainingError(msg)
+    answer = logits(network, views, rows, flip=False) - _log_weights(task)
+    _refuse_not_finite(float(np.abs(answer).sum()), task, rows, epoch, "tuning logits")
+    targets = torch.from_numpy(labels)
+    if task.config.classes is None:
+        loss = binary_cross_entropy(torch.from_numpy(answer), targets.double())
+    else:
+        loss = cross_entropy(torch.from_numpy(answer), targets)
+    return {"tuning_loss": float(loss), "tuning_auc": _auc(labels, answer)}
+
+
+def _auc(labels: NDArray[np.int64], answer: NDArray[np.float64]) -> float:
+    """Of the event; of several classes the mean over each against the others."""
+    if answer.ndim == 1:
+        return float(roc_auc_score(labels, answer))
+    odds = log_softmax(answer, axis=1)
+    return float(np.mean([roc_auc_score(labels == k, odds[:, k]) for k in np.unique(labels)]))
+
+
+def _class_weights(task: FoldTask) -> tuple[float, ...]:
+    n_classes = task.config.n_classes
     if task.config.class_weights == "none":
-        return 1.0, 1.0
-    return balanced_weights(task.train_labels)
+        return (1.0,) * n_classes
+    known = task.train_labels[task.train_labels >= 0]
+    return balanced_weights(known, n_classes=n_classes)
 
 
-def _log_weight_ratio(task: FoldTask) -> float:
-    low, high = _class_weights(task)
-    return math.log(high / low)
+def _log_weights(task: FoldTask) -> NDArray[np.float64]:
+    """What class weights add to each logit, as `remove_prior_shift` takes it out: (1,) or (K,)."""
+    weights = _class_weights(task)
+    if task.config.classes is None:
+        return np.array([math.log(weights[1] / weights[0])])
+    return np.log(weights)
 
 
 def _shift_back(network: nn.Module, task: FoldTask) -> None:
-    """Undo the shift of the logit that class weights caused."""
+    """Undo the shift of the logits that class weights caused, in the last layer's bias."""
+    last = network.head[-1] if isinstance(network.head, nn.Sequential) else network.head
     with torch.no_grad():
-        network.head.bias -= _log_weight_ratio(task)
+        last.bias -= torch.from_numpy(_log_weights(task)).to(last.bias)

@@ -26,8 +26,9 @@ def _split(requirement: str) -> tuple[str, str]:
     return CONDA_NAMES.get(name, name), bound
 
 
-#: Peers of `make bench`, which gives them an environment of their own.
-APART = {"bench"}
+#: Peers of `make bench`, which gives them an environment of their own, and extras nobody needs
+#: for the two commands.
+APART = {"bench", "onnx", "monai", "timm"}
 
 
 def _requirements(*, without: frozenset[str] | set[str] = frozenset()) -> dict[str, str]:

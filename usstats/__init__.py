@@ -93,6 +93,7 @@ from usstats.samplesize import (
     sample_size_readers,
     sample_size_validation,
 )
+from usstats.selection import BackwardElimination, LassoTuning
 from usstats.splits import Folds, make_folds
 from usstats.survival import CoxFit, fit_cox
 from usstats.survival_calibration import SurvivalCalibration, assess_calibration_survival
@@ -117,6 +118,7 @@ except PackageNotFoundError:  # a source tree that was never installed
 __all__ = [
     "AssistanceEffect",
     "AucComparison",
+    "BackwardElimination",
     "BlandAltman",
     "Calibration",
     "CamOverlap",
@@ -136,6 +138,7 @@ __all__ = [
     "IntraclassCorrelation",
     "KaplanMeier",
     "Kappa",
+    "LassoTuning",
     "LeakageAudit",
     "LogRank",
     "LogisticFit",

@@ -114,6 +114,8 @@ class _Batch:
         cross[:, i, j] = cross[:, j, i] = weights @ self.products
         return cross
 
+    # A separated resample may leave the range of numbers; it is then found not to converge.
+    @np.errstate(over="ignore", invalid="ignore")
     def solve(self, counts: Matrix, max_iter: int) -> tuple[Matrix, NDArray[np.bool_]]:
         beta = np.tile(self.start, (len(counts), 1))
         converged = np.zeros(len(counts), dtype=bool)

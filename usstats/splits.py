@@ -308,9 +308,9 @@ def tuning_split(
 def _refuse_scarce_classes(groups: Groups, n_folds: int, n_classes: int) -> None:
     counts = np.bincount(groups.outcome, minlength=n_classes)
     if counts.min() < n_folds:
-        found = f"{counts[1]} with and {counts[0]} without the event"
-        if n_classes > 2:
-            found = f"{', '.join(map(str, counts))} of the classes 0 to {n_classes - 1}"
+        found = f"{', '.join(map(str, counts))} of the classes 0 to {n_classes - 1}"
+        if n_classes == 2:
+            found = f"{counts[1]} with and {counts[0]} without the event"
         msg = (
             f"Every fold needs a patient of each class; there are {found} (patients tied together "
             f"count once) for {n_folds} parts. Use at most {max(int(counts.min()), 1)}, or collect "

@@ -171,11 +171,17 @@ def _annotation(facts: Facts, exhibits: Exhibits) -> Iterator[Block]:
             images=facts.evidence.count(table, "n_images", **where),
             boxes=facts.evidence.count(table, "n_roi", **where),
         )
+    table = facts.evidence.table("examine/annotation")
+    if table["n_mask"].sum():
+        yield paragraph(
+            "Every mask was read before any computing and held against its image: size, values, "
+            "area. What was found amiss stands in {problems}.",
+            problems=Value("run/check/problems.csv", "run/check/problems.csv"),
+        )
     yield paragraph(
-        "Every outline was checked before training: its size is that of its image, it holds two "
-        "values, and it is neither empty nor the whole picture. Author to state: who outlined the "
-        "images and with how many years of experience, with which software, whether the outcome "
-        "was known, and the agreement of two observers on a sample."
+        "Author to state: who outlined the images and with how many years of experience, with "
+        "which software, whether the outcome was known, and the agreement of two observers on a "
+        "sample."
     )
 
 

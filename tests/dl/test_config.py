@@ -65,7 +65,7 @@ def test_differences_are_named():
         ({"folds": 1}, "`folds` must lie from 2"),
         ({"route": "magic"}, "`route` must be one of 'finetune', 'frozen'; got 'magic'"),
         ({"region": "half"}, "`region` must be one of"),
-        ({"loss": "focal"}, "`loss` must be one of 'cross_entropy'; got 'focal'"),
+        ({"loss": "hinge"}, "`loss` must be one of 'cross_entropy', 'focal'; got 'hinge'"),
         ({"frozen_margins": []}, "`frozen_margins`"),
         ({"frozen_margins": [-0.1]}, "`frozen_margins` must be 0 or more"),
         ({"frozen_penalties": [0]}, "`frozen_penalties` above 0"),

@@ -28,8 +28,8 @@ def test_batches_of_one_and_of_many_agree(network, flip):
         one = logits(network, VIEWS, rows, flip=flip, batch_size=1)
         many = logits(network, VIEWS, rows, flip=flip, batch_size=32)
         back = logits(network, VIEWS, rows[::-1], flip=flip, batch_size=32)[::-1]
-    np.testing.assert_allclose(one, many, atol=1e-5)
-    np.testing.assert_allclose(one, back, atol=1e-5)
+    np.testing.assert_allclose(one, many, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(one, back, rtol=1e-5, atol=1e-5)
     assert one.std() > 1e-3
 
 

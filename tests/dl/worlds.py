@@ -93,6 +93,29 @@ def write_world(
     return ImageStudy(images=pd.DataFrame(rows, columns=names), root=root)
 
 
+CLASSES = ("layered", "columnar", "plain")
+
+
+def write_classes(root: Path, *, n: int = 24, seed: int = 1, prefix: str = "Q") -> ImageStudy:
+    """`n` patients with one or two images of one of three textures: stripes, checks or speckle."""
+    rng = np.random.default_rng(seed)
+    root.mkdir(parents=True, exist_ok=True)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    rows = []
+    for patient in range(n):
+        for image in range(1 + patient % 2):
+            name = f"{prefix}{patient:02d}-{image}"
+            phase = rng.integers(0, 8)
+            textures = (y + phase) // 4 % 2, (x + phase) // 4 % 2, np.full((SIDE, SIDE), 0.5)
+            level = 0.4 + 1.2 * textures[patient % 3]
+            speckle = rng.gamma(9, 1 / 9, (SIDE, SIDE))
+            pixels = np.clip(90 * level * speckle, 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(root / f"{name}.png")
+            rows.append((name, f"{prefix}{patient:02d}", f"{name}.png", CLASSES[patient % 3]))
+    names = ["image_id", "patient_id", "path", "label"]
+    return ImageStudy(images=pd.DataFrame(rows, columns=names), root=root)
+
+
 def altered(study: ImageStudy, **columns: Any) -> ImageStudy:
     """The same study with other columns."""
     return ImageStudy(images=study.images.assign(**columns), root=study.root)

@@ -33,7 +33,7 @@ PREDICTIONS = [
 
 def make_small_study(folder: Path) -> Path:
     """A synthetic study whose network's probabilities came from somebody else."""
-    truth = make_noa_study(folder, seed=5, n_development=50, n_external=32)
+    truth = make_noa_study(folder, seed=5, n_development=40, n_external=24)
     images = pd.read_csv(folder / "images.csv")
     severity = truth.patients.set_index("patient_id")["severity"]
     noise = np.random.default_rng(11).normal(scale=1.5, size=len(images))

@@ -261,6 +261,18 @@ def test_train_then_predict_new_images(trained, tmp_path, monkeypatch, capsys):
     assert "development" in text
 
 
+def test_predict_needs_the_region_its_network_looks_at(trained, monkeypatch, capsys):
+    image = trained / "images" / "P0001_1.png"
+    code, text = exits(monkeypatch, capsys, "predict", trained, image)
+    assert code == 2
+    assert "neither a mask nor a roi" in text
+    result = usstats("predict", trained, image, "--roi", "40 40 200 200", "--json")
+    assert result.exit_code == 0, result.exception
+    row = json.loads(result.stdout)["predictions"][0]
+    assert (row["image_id"], row["role"], row["fold"]) == ("P0001_1", "external", None)
+    assert 0 < row["probability_calibrated"] < 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -376,6 +388,24 @@ def test_an_edited_coefficient_is_refused_below_the_model(model, tmp_path, monke
     code, text = exits(monkeypatch, capsys, "calculator", broken)
     assert code == 2
     assert re.search(r"broken\.json: \$\.model\.(pooled_model\.)?sha256: .*edited", text)
+
+
+@pytest.mark.parametrize(
+    ("edit", "where"),
+    [
+        (lambda m: m | {"schema_version": 2}, r"\$\.schema_version: version 2 is newer"),
+        (lambda m: m | {"dfcom": "many"}, r"\$\.dfcom: "),
+        (lambda m: m | {"pooled_model": {}}, r"\$\.pooled_model\.schema_name: expected"),
+    ],
+)
+def test_a_bare_pooled_fit_is_refused_alike(small_run, tmp_path, monkeypatch, capsys, edit, where):
+    content = json.loads((small_run / "run" / "fit" / "nomogram.json").read_text("utf-8"))
+    assert content["schema_name"] == "usstats.pooled_logistic"
+    broken = tmp_path / "broken.json"
+    broken.write_text(json.dumps(resigned(edit(content))), "utf-8")
+    code, text = exits(monkeypatch, capsys, "calculator", broken)
+    assert code == 2
+    assert re.search(rf"broken\.json: {where}", text)
 
 
 def test_an_edited_title_is_refused_by_the_digest(model, tmp_path, monkeypatch, capsys):

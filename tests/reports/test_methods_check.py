@@ -27,7 +27,7 @@ BELOW_SIZE = {"R16", "R18"}
 def noa(tmp_path_factory) -> Path:
     """The synthetic study before any run, small."""
     root = tmp_path_factory.mktemp("noa") / "study"
-    make_noa_study(root, seed=5, n_development=60, n_external=30)
+    make_noa_study(root, seed=5, n_development=40, n_external=20)
     return root
 
 

@@ -1138,6 +1138,17 @@ def _(s: Study) -> Study:
     return _config(s, "missing", value="complete_case")
 
 
+@plant("R20", "setting: incomplete patients dropped")
+def _(s: Study) -> Study:
+    return _config(s, "drop_missing", value=True)
+
+
+@plant("R20", "excluded without a measurement")
+def _(s: Study) -> Study:
+    rule = {"column": "smoker", "equals": "yes", "reason": "no Doppler measurement"}
+    return s.having(exclusions=[rule])
+
+
 @plant("R20", "setting: imputation without the outcome")
 def _(s: Study) -> Study:
     return _config(s, "imputation", "include_outcome", value=False)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from scipy import special
+from scipy import special, stats
 
 from usstats._lint.evidence import Evidence, Setting
 from usstats._lint.finding import Finding, found
@@ -37,6 +37,7 @@ def check_calibration(evidence: Evidence) -> Iterator[Finding]:
     yield from _weighted_training(evidence)
     yield from _mean_risk(evidence)
     yield from _weighted_fits(evidence)
+    yield from _matched_classes(evidence)
 
 
 def calibrated(table: ResultTable) -> bool:
@@ -50,7 +51,9 @@ def _hosmer_lemeshow(evidence: Evidence) -> Iterator[Finding]:
         words = table.words("measure") + table.words("method") + table.words("term")
         if table.printed and len(table.frame.columns):
             words = words + table.words(str(table.frame.columns[0]))
-        if not (words.str.contains("hosmer").any() or table.kind == "HosmerLemeshow"):
+        named = words.str.contains(r"hosmer|(?:^|[^a-z])hl(?:[^a-z]|$)|goodness.of.fit").any()
+        named |= any("hosmer" in str(column).lower() for column in table.frame)
+        if not (named or table.kind == "HosmerLemeshow"):
             continue
         alone = "the only measure of calibration" if not others else "beside better measures"
         yield found(
@@ -200,4 +203,24 @@ def _weighted_fits(evidence: Evidence) -> Iterator[Finding]:
                 "R19", "error", f"fit {name}",
                 "The model was fitted with another weight for events than for non-events.",
                 fix="Fit without weights; a rare outcome needs no balancing.",
+            )  # fmt: skip
+
+
+def _matched_classes(evidence: Evidence) -> Iterator[Finding]:
+    """As many events as non-events to the patient, and another share of events outside."""
+    home = evidence.patients_of("development")["event"].dropna()
+    if len(home) < 80 or home.sum() * 2 != len(home):
+        return
+    for cohort in evidence.external_cohorts:
+        there = evidence.patients_of("external", cohort)["event"].dropna()
+        if len(there) < 40:
+            continue
+        counts = [[t.sum(), len(t) - t.sum()] for t in (home, there)]
+        if min(min(row) for row in counts) > 0 and stats.chi2_contingency(counts).pvalue < 1e-3:
+            yield found(
+                "R19", "warning", "development cohort",
+                f"Exactly half of the {len(home)} development patients have the event, and "
+                f"{there.mean():.0%} of cohort {cohort}: the classes seem to have been evened out.",
+                fix="Develop on patients as they come; or give the prevalence, and recalibrate: "
+                "update_model(fit, external, method='intercept').",
             )  # fmt: skip

@@ -34,6 +34,8 @@ def check_comparisons(evidence: Evidence) -> Iterator[Finding]:
     for table in contrasts:
         yield from _nested(evidence, table)
         yield from _unadjusted(table)
+    for table in evidence.results:
+        yield from _conditions(table)
     yield from _one_by_one(contrasts)
     for table in evidence.results:
         yield from _reclassification(table)
@@ -127,6 +129,17 @@ def _raw(table: ResultTable, rows: pd.DataFrame) -> bool:
     return bool(adjusted.isna().all() or ((raw - adjusted).abs() < 1e-12).all())
 
 
+def _conditions(table: ResultTable) -> Iterator[Finding]:
+    """Differences between several conditions of a reader study."""
+    pairs = getattr(table.source, "differences", ())
+    if table.kind == "ReaderStudy" and len(pairs) > 2 and table.facts.get("adjust") == "none":
+        yield found(
+            "R07", "error", table.name,
+            f"{len(pairs)} differences between conditions were tested without adjustment.",
+            fix="reader_study(..., adjust='holm')",
+        )  # fmt: skip
+
+
 def _one_by_one(contrasts: list[ResultTable]) -> Iterator[Finding]:
     """Many comparisons, each in a result of its own, where no adjustment can reach them."""
     single = [t for t in contrasts if len(_tested(t)) == 1]
@@ -146,7 +159,7 @@ def _one_by_one(contrasts: list[ResultTable]) -> Iterator[Finding]:
 
 def _reclassification(table: ResultTable) -> Iterator[Finding]:
     words = table.words("measure") + " " + table.words(_first_column(table))
-    named = words.str.contains(r"(?:^|[^a-z])(?:c?nri|idi)(?:$|[^a-z])|reclassification imp")
+    named = words.str.contains(r"(?:^|[^a-z])(?:c?nri|idi)(?:$|[^a-z])|reclassification[ _]imp")
     if not named.any():
         return
     p_values = [c for c in table.frame if re.search(r"(^p$|p_?val|p[- ]value)", str(c).lower())]

@@ -22,14 +22,14 @@ _CHOOSE = (
 )
 _CUT_WORD = re.compile(
     r"(^|[_ .\-(])(gt|ge|lt|le|gte|lte|above|below|over|under|high|low|higher|lower|elevated|"
-    r"raised|increased|decreased|reduced|abnormal|normal|cut|cutoff|bin|binned|binary|cat|"
+    r"raised|increased|decreased|reduced|abnormal|normal|large|small|pos|neg|positive|negative|old|young|elderly|cut|cutoff|bin|binned|binary|cat|"
     r"category|group|grp|dich\w*|tertile|quartile|quintile|q[2-5]|class|level|threshold|flag)"
     r"\d*([_ .\-)\d]|$)|[<>≤≥]",
     re.IGNORECASE,
 )
 _CUT_LEVEL = re.compile(
     r"[<>≤≥]|^\s*[\[(]?\s*-?\d+([.,]\d+)?\s*(-|–|to|,)\s*-?\d+([.,]\d+)?\s*[\])]?\s*$|"
-    r"^(high|low|normal|elevated|raised|reduced|abnormal|medium|intermediate)$|^q[1-5]$|"
+    r"^(high|low|normal|elevated|raised|reduced|abnormal|medium|intermediate|large|small|old|young|elderly)$|^q[1-5]$|"
     r"(tertile|quartile|quintile)",
     re.IGNORECASE,
 )

@@ -282,6 +282,7 @@ def _not_frozen(
 ) -> Iterator[Finding]:
     """One cut-off for all cohorts: the frozen one."""
     frozen = {round(t.fact("value"), 9) for t in chosen}
+    frozen = frozen or {round(t.fact("threshold"), 9) for t in used if t.scope == "development"}
     outside = [t for t in used if t.scope == "external"]
     strange = [t for t in outside if frozen and round(t.fact("threshold"), 9) not in frozen]
     values = {round(t.fact("threshold"), 9) for t in outside}

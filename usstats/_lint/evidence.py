@@ -37,11 +37,12 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Who is held out in which fold; of one network, or ("") of all."""
+    """Who is held out in which fold; of one network, or ("") of all. `torn`: patients in two."""
 
     where: str
     fold_of: Mapping[str, Any]
     network: str = ""
+    torn: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -159,8 +159,10 @@ def _splits(root: Path, current: list[tuple[str, Path]]) -> Iterator[Split]:
     if (root / "splits.csv").is_file():
         sheet = read_sheet(root / "splits.csv", "splits.csv")
         if sheet.has("patient_id", "fold"):
-            pairs = zip(sheet.frame["patient_id"].astype(str), sheet.frame["fold"], strict=True)
-            yield Split(where="splits.csv", fold_of=dict(pairs))
+            known = sheet.frame.dropna(subset=["patient_id", "fold"])
+            pairs = known[["patient_id", "fold"]].drop_duplicates()
+            fold_of = {str(p): f for p, f in zip(pairs["patient_id"], pairs["fold"], strict=True)}
+            yield Split(where="splits.csv", fold_of=fold_of, torn=len(pairs) - len(fold_of))
     for network, folder in current:
         patients = _fold_by_patient(_read_json(folder / "splits.json"))
         if patients:
@@ -219,10 +221,10 @@ def _with_content(root: Path, images: Sheet | None) -> Sheet | None:
 
 def _inside(root: Path, cell: Any) -> Path | None:
     """The file a cell names; None where there is none, or where it lies outside the folder."""
-    if not isinstance(cell, str) or "\x00" in cell:
+    if not isinstance(cell, str) or "\x00" in cell or not (root / cell).is_file():
         return None
     path = (root / cell).resolve()
-    return path if path.is_relative_to(root.resolve()) and path.is_file() else None
+    return path if path.is_relative_to(root.resolve()) else None
 
 
 def _results(root: Path, files: tuple[str, ...], cohorts: list[str]) -> Iterator[ResultTable]:
@@ -250,7 +252,8 @@ def _result_frame(path: Path, *, printed: bool) -> pd.DataFrame | None:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = {cell.strip().lower() for cell in next(csv.reader(file), [])}
-        if not printed and not header & RESULT_COLUMNS:
+        judged = any(re.match(r"(test|held_?out|outer|external)_", name) for name in header)
+        if not printed and not judged and not header & RESULT_COLUMNS:
             return None
         return pd.read_csv(path, keep_default_na=False, na_values=["", "nan", "NaN"])
     except (UnicodeDecodeError, csv.Error, ValueError):

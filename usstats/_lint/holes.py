@@ -23,7 +23,11 @@ _FIRTH = (
     "fit_logistic(method='firth') ('flic' for prediction), or merge levels; detect_separation() "
     "names the variable."
 )
-_MISSING_WORD = re.compile(r"missing|incomplete|not available|unavailable|no data|lost", re.I)
+_MISSING_WORD = re.compile(
+    r"missing|incomplete|not available|unavailable|no data|lost|"
+    r"\bno\b.{0,30}\b(measurement|values?|result|record)",
+    re.IGNORECASE,
+)
 _CODES = (-1.0, -9.0, -99.0, -999.0, 99.0, 999.0, 9999.0, 0.0)
 _HUGE = 1e4
 
@@ -41,6 +45,7 @@ def check_holes(evidence: Evidence) -> Iterator[Finding]:
         yield from _huge_tables(table)
         yield from _separated(table)
     yield from _few_copies(evidence)
+    yield from _indicators(evidence)
     yield from _empty_cells(evidence)
 
 
@@ -301,3 +306,11 @@ def _separated(table: ResultTable) -> Iterator[Finding]:
     if table.kind == "Separation" and getattr(table.source, "separated", False):
         text = f"{table.source.summary()}.".capitalize()
         yield found("R21", "error", table.name, text, fix=_FIRTH)
+
+
+def _indicators(evidence: Evidence) -> Iterator[Finding]:
+    """A covariate that says that another one is missing."""
+    for name in evidence.used_variables:
+        if re.search(r"(^|_)(missing|is_?na|not_measured|unknown)(_|$)", name, re.IGNORECASE):
+            text = f"`{name}` tells the model that a value is missing (missing-indicator method)."
+            yield found("R20", "error", f"covariate {name}", text, fix=_IMPUTE)

@@ -90,7 +90,11 @@ def _predicted_twice(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _split_tables(evidence: Evidence) -> Iterator[Finding]:
-    """A patient whose images stand in two folds of images.csv."""
+    """A patient whose images stand in two folds or cohorts, or in another than himself."""
+    for split in evidence.splits:
+        if split.torn:
+            text = f"{split.torn} patients stand in more than one fold."
+            yield found("R03", "error", split.where, text, fix=_SPLIT)
     sheet = evidence.images
     if sheet is None or not sheet.has("patient_id"):
         return
@@ -102,6 +106,12 @@ def _split_tables(evidence: Evidence) -> Iterator[Finding]:
             hit = sheet.frame["patient_id"].map(sides) > 1
             text = f"The images of {(sides > 1).sum()} patients stand on two sides of a split."
             yield found("R03", "error", sheet.at(column, hit), text, fix=_SPLIT)
+    if sheet.has("cohort") and not evidence.cases.empty:
+        own = sheet.frame["patient_id"].map(evidence.cases["cohort"])
+        other = own.notna() & sheet.frame["cohort"].notna() & (own != sheet.frame["cohort"])
+        if other.any():
+            text = f"{other.sum()} images stand in another cohort than their patient."
+            yield found("R03", "error", sheet.at("cohort", other), text, fix=_SPLIT)
 
 
 def _pictures(evidence: Evidence) -> Iterator[Finding]:
@@ -117,13 +127,19 @@ def _pictures(evidence: Evidence) -> Iterator[Finding]:
     )
     if not evidence.cases.empty:
         table["cohort"] = table["patient_id"].map(evidence.cases["cohort"])
-    seen = pd.concat([_shared_pictures(table, content) for content in (*_contents(table), None)])
+        excluded = table["cohort"].isna() & table["fold"].isna()
+        table = table[~excluded].reset_index(drop=True)
+    audits = [_shared_pictures(table, content) for content in (*_contents(table), None)]
+    shared = [leaks for leaks in audits if len(leaks)]
+    if not shared:
+        return
+    seen = pd.concat(shared)
     for kind, rows in seen.drop_duplicates(["image_1", "image_2"]).groupby("kind", sort=False):
         images = set(rows["image_1"]) | set(rows["image_2"])
         sides = rows["side_1"].notna() & rows["side_2"].notna()
         yield found(
             "R03", "error" if sides.any() else "warning",
-            sheet.at("image_id", table["image_id"].isin(images)),
+            sheet.at("image_id", frame["image_id"].astype(str).isin(images)),
             f"{len(rows)} pairs of patients share a picture ({kind})"
             f"{' on two sides of a split' if sides.any() else ''}.",
             fix=_SPLIT,

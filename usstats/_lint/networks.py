@@ -14,7 +14,7 @@ from usstats._lint.evidence import Evidence
 from usstats._lint.finding import Finding, found
 from usstats._lint.predicted import role_of
 from usstats._lint.scores import by_network, patient_scores, strength
-from usstats._lint.sheets import Sheet, distinct
+from usstats._lint.sheets import ResultTable, Sheet, distinct
 from usstats.errors import RiskError, ShiftWarning
 from usstats.shift import logit_shift
 
@@ -28,9 +28,11 @@ _NESTED = (
     "or name the network before looking and report all of them."
 )
 #: Stricter than `logit_shift` by itself: a linter asks every study, most of which have no shift.
-_LEVEL = 0.999
+_LEVEL, _TOLERANCE = 0.999, 0.3
 _EPOCH = re.compile(r"(epoch|ep|step|ckpt|checkpoint|seed|run|trial)[_-]?\d+|(^|_)best(_|$)", re.I)
 _MANY_NETWORKS = 3
+_TRIAL = re.compile(r"^(epoch|trial|config\w*|architecture|network|lr|learning_rate|seed|run)$")
+_JUDGED = re.compile(r"^(test|held_?out|outer|external)_?(fold_)?(auc|auroc|acc\w*|loss|f1)$")
 
 
 def check_networks(evidence: Evidence) -> Iterator[Finding]:
@@ -49,6 +51,8 @@ def check_networks(evidence: Evidence) -> Iterator[Finding]:
     yield from _other_network(evidence)
     yield from _tuning_folds(evidence)
     yield from _configurations(evidence)
+    for table in evidence.results:
+        yield from _searched(table)
 
 
 def _external_weights(
@@ -62,7 +66,10 @@ def _external_weights(
         return
     own_fold = set(rows.loc[rows["role"] == "out_of_fold", "hash"]) & set(outside["hash"])
     varying = outside.groupby("cohort", dropna=False)["hash"].nunique()
-    if varying.max() > 1:
+    if varying.max() == 1 and distinct(outside["hash"]) > 1:
+        text = f"Network {name} has other weights in each external cohort."
+        yield found("R02", "warning", sheet.at("model_hash"), text, fix=_STATE)
+    elif varying.max() > 1:
         text = (
             f"The external patients of network {name} were predicted by {varying.max()} different "
             "sets of weights, some by one and some by another."
@@ -131,7 +138,7 @@ def _shift(home: pd.DataFrame, away: pd.DataFrame, level: float | None) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ShiftWarning)
         try:
-            shift = logit_shift(pair[0], pair[1], conf_level=_LEVEL)
+            shift = logit_shift(*pair, tolerance=_TOLERANCE, conf_level=_LEVEL)
         except RiskError:
             return ""
     if not shift.shifted:
@@ -264,3 +271,16 @@ def _configurations(evidence: Evidence) -> Iterator[Finding]:
                 fix="Report how many were tried, or keep the configuration chosen beforehand. "
                 + _NESTED,
             )  # fmt: skip
+
+
+def _searched(table: ResultTable) -> Iterator[Finding]:
+    """A list of trials with what each reached on held-out patients."""
+    columns = [str(c).strip().lower() for c in table.frame.columns]
+    judged = [c for c in columns if _JUDGED.match(c)]
+    if judged and len(table.frame) >= _MANY_NETWORKS and any(_TRIAL.match(c) for c in columns):
+        yield found(
+            "R04", "error", table.name,
+            f"{len(table.frame)} trials are listed with their {judged[0]}: the one that is used "
+            "was, or could be, chosen on the patients it is judged on.",
+            fix=_NESTED,
+        )  # fmt: skip

@@ -20,7 +20,9 @@ _ONCE = "Write one softmax (or sigmoid) of the network's logits: dl.predict.pred
 _RECALIBRATE = "Recalibrate on out-of-fold logits (dl.calibrate), or update_model() outside."
 _SAFE = "Save weights as safetensors with a JSON configuration, and delete the pickled file."
 _PICKLED = re.compile(
-    r"\.(pt|pth|pkl|pickle|joblib|ckpt|sav|h5|hdf5|keras|dill|cloudpickle)$", re.I
+    r"\.(pt|pth|pkl|pickle|joblib|ckpt|sav|h5|hdf5|keras|dill|cloudpickle)$|"
+    r"pytorch_model.*\.bin$",
+    re.IGNORECASE,
 )
 _PICKLED_WHY = "Opening such a file runs whatever code its sender put into it."
 _BOUNDED = re.compile(
@@ -107,31 +109,55 @@ def _sums(sheet: Sheet) -> Iterator[Finding]:
 
 
 def _softmax(sheet: Sheet) -> Iterator[Finding]:
-    """probability = one sigmoid of logit, not none and not two."""
+    """probability = one softmax of logit, not none and not two."""
     if not sheet.has("probability"):
         return
     p = as_numbers(sheet.frame["probability"]).to_numpy(dtype=float)
     logit = _logits(sheet)
     if not ((p >= 0) & (p <= 1)).any():
         return
-    twice = _applied_twice(p, logit)
+    once = special.expit(logit) if _two_class(sheet) else _over_classes(sheet, logit)
+    twice = _applied_twice(p, logit, once) if _two_class(sheet) else _squeezed(sheet, p, once)
     if twice:
         yield found("R25", "error", sheet.at("probability"), twice, fix=_ONCE)
         return
-    if np.isnan(logit).all():
-        return
-    if not _two_class(sheet):
-        return
-    apart = np.abs(p - special.expit(logit)) > 1e-3
-    apart &= np.isfinite(p) & np.isfinite(logit)
+    apart = np.isfinite(p) & np.isfinite(once) & (np.abs(p - once) > 1e-3)
     if apart.any():
         as_is = np.nanmax(np.abs(p - logit)) < 1e-6
         yield found(
             "R25", "error", sheet.at("logit", apart),
-            f"{apart.sum()} of {len(p)} rows have a probability that is not the sigmoid of their "
+            f"{apart.sum()} of {len(p)} rows have a probability that is not the softmax of their "
             f"logit{': the column logit holds the probabilities themselves' if as_is else ''}.",
             fix=_ONCE,
         )  # fmt: skip
+
+
+def _over_classes(sheet: Sheet, logit: np.ndarray) -> np.ndarray:
+    """Softmax of the logits of an image's classes."""
+    keys = [k for k in ("patient_id", "image_id", "model", "role", "fold") if k in sheet.frame]
+    groups = [sheet.frame[k].astype(str) for k in keys]
+    values = pd.Series(logit)
+    if not groups or values.isna().any():
+        return np.full(len(logit), np.nan)
+    powers = pd.Series(np.exp(values - values.groupby(groups).transform("max")))
+    return np.asarray(powers / powers.groupby(groups).transform("sum"))
+
+
+def _squeezed(sheet: Sheet, p: np.ndarray, once: np.ndarray) -> str:
+    """A softmax of k probabilities lies between 1 / (1 + (k - 1) e) and e / (e + k - 1)."""
+    k, known = distinct(sheet.frame["class"]), p[np.isfinite(p)]
+    low, high = 1 / (1 + (k - 1) * np.e), np.e / (np.e + k - 1)
+    if known.size < _ENOUGH * k or known.min() < low or known.max() > high:
+        return ""
+    confirmed = np.allclose(p, once, rtol=0, atol=1e-3)
+    return "" if confirmed or np.ptp(known) == 0 else _as_if_twice(known)
+
+
+def _as_if_twice(p: np.ndarray) -> str:
+    return (
+        f"All {p.size} probabilities lie between {p.min():.3f} and {p.max():.3f}, as if a "
+        "softmax had been applied twice."
+    )
 
 
 def _logits(sheet: Sheet) -> np.ndarray:
@@ -144,23 +170,16 @@ def _two_class(sheet: Sheet) -> bool:
     return not sheet.has("class") or distinct(sheet.frame["class"]) <= 1
 
 
-def _applied_twice(p: np.ndarray, logit: np.ndarray) -> str:
+def _applied_twice(p: np.ndarray, logit: np.ndarray, inside: np.ndarray) -> str:
     known = np.isfinite(p)
-    p, logit = p[known], logit[known]
-    if p.size < _ENOUGH:
+    p, logit, inside = p[known], logit[known], inside[known]
+    if p.size < _ENOUGH or np.ptp(p) == 0:
         return ""
-    inside = special.expit(logit)
     again = (special.expit(2 * inside - 1), special.expit(inside))
     proven = any(np.allclose(p, q, rtol=0, atol=1e-6) for q in again)
-    squeezed = p.min() >= TWICE_LOW and p.max() <= TWICE_HIGH and np.ptp(p) > 0
-    squeezed |= p.min() >= 0.5 and p.max() <= TWICE_HIGH and np.ptp(p) > 0
+    squeezed = p.max() <= TWICE_HIGH and p.min() >= TWICE_LOW
     confirmed = np.allclose(p, inside, rtol=0, atol=1e-3) and logit.min() < -0.1
-    if proven or (squeezed and not confirmed):
-        return (
-            f"All {p.size} probabilities lie between {p.min():.3f} and {p.max():.3f}, as if a "
-            "softmax had been applied twice."
-        )
-    return ""
+    return _as_if_twice(p) if proven or (squeezed and not confirmed) else ""
 
 
 def _reordered(sheet: Sheet) -> Iterator[Finding]:

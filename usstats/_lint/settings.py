@@ -210,6 +210,13 @@ PATTERNS = (
     ),
     Pattern(
         rule="R20",
+        key=r"(drop|exclude|remove)_?(missing|na|incomplete)|complete_?cases?(_only)?$",
+        value=_YES,
+        finding="Patients with missing values are dropped",
+        fix="Multiple imputation with the outcome, inside the resamples: imputation: m: 20.",
+    ),
+    Pattern(
+        rule="R20",
         key=r"imput.*(outcome|inside|resampl|within)",
         value=_NO,
         finding="The imputation leaves the outcome out, or is not repeated in the resamples",

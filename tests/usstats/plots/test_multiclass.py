@@ -86,10 +86,11 @@ def test_unknown_share_is_refused(world):
 def test_long_names_of_many_classes_are_turned():
     names = [f"a rather long class {i}" for i in range(5)]
     y = np.array(names * 4)
-    ax = multiclass_report(y, y).plot()
+    ax = multiclass_report(y, np.roll(y, 5 * 3 + 1)).plot()
     assert {label.get_rotation() for label in ax.get_xticklabels()} == {45.0}
     assert {
-        label.get_rotation() for label in multiclass_report([1, 2], [1, 2]).plot().get_xticklabels()
+        label.get_rotation()
+        for label in multiclass_report([1, 2, 1, 2, 2], [1, 2, 2, 2, 1]).plot().get_xticklabels()
     } == {0.0}
 
 
