@@ -44,6 +44,7 @@ from usstats.harrell_calibration import (
 )
 from usstats.imputation import Imputations, impute
 from usstats.leakage import LeakageAudit, audit_leakage
+from usstats.lint import LintReport, lint
 from usstats.logistic import LogisticFit, fit_logistic
 from usstats.multiclass import (
     MulticlassAuc,
@@ -140,6 +141,7 @@ __all__ = [
     "Kappa",
     "LassoTuning",
     "LeakageAudit",
+    "LintReport",
     "LogRank",
     "LogisticFit",
     "MulticlassAuc",
@@ -211,6 +213,7 @@ __all__ = [
     "kaplan_meier",
     "krippendorff_alpha",
     "le_cessie_van_houwelingen",
+    "lint",
     "logit_shift",
     "logrank",
     "lowess_curve",

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from usstats._check import as_numbers
 from usstats.errors import DesignError, MissingDataError
 
 Float = np.float64
@@ -80,7 +81,7 @@ def check_describes(column: pd.Series[Any], *, declared: bool) -> None:
         raise DesignError(msg)
     if declared or not is_label_column(column) or column.nunique() <= MOST_LEVELS:
         return
-    numbers = int(pd.to_numeric(column.astype(str), errors="coerce").notna().sum())
+    numbers = int(np.isfinite(as_numbers(column.astype(str))).sum())
     msg = f"`{name}` is text with {column.nunique()} different values"
     msg += (
         f", of which {numbers} rows read as numbers. Convert it to numbers first."

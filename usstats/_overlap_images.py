@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from usstats._check import check_cluster
+from usstats._check import as_numbers, check_cluster
 from usstats._masks import (
     Mask,
     Spacing,
@@ -145,7 +145,7 @@ def read_scores(frame: pd.DataFrame) -> pd.DataFrame:
         raise ArgumentError(msg)
     table = frame.reset_index(drop=True).copy()
     for name in given:
-        values = pd.to_numeric(table[name], errors="coerce").to_numpy(float, na_value=np.nan)
+        values = as_numbers(table[name])
         text = np.isnan(values) & table[name].notna().to_numpy()
         low, high = BOUNDS[name]
         outside = (values < low) | (values > high)

@@ -25,6 +25,8 @@ _HEADLINE = (
     "Lead with the AUC, the calibration curve and the net benefit; leave F1 and accuracy out"
 )
 _WIDEST = 0.9
+#: Patients of each outcome below which the slope of a sound model strays far by chance.
+_ENOUGH = 100
 _REFERENCES = ("treat_all", "treat_none", "treat all", "treat none", "all", "none")
 _F1 = re.compile(
     r"^(macro[ _-]?|micro[ _-]?|weighted[ _-]?)?f[ _-]?(1|beta)?[ _-]?(score|measure)?$"
@@ -140,7 +142,12 @@ def _miscalibration(table: ResultTable) -> str:
     frame = table.frame[table.words("group").isin(["overall", ""])]
     rows = frame.assign(measure=table.words("measure")).drop_duplicates("measure")
     rows = rows.set_index("measure")
-    checks = (("calibration_slope", 1.0, 1.8, True), ("calibration_in_the_large", 0.0, 0.75, False))
+    n, events = table.fact("n"), table.fact("n_event")
+    slope, level = (1.8, 0.75) if min(events, n - events) >= _ENOUGH else (2.7, 1.5)
+    checks = (
+        ("calibration_slope", 1.0, slope, True),
+        ("calibration_in_the_large", 0.0, level, False),
+    )
     for name, right, tolerance, ratio in checks:
         if name not in rows.index:
             continue

@@ -102,7 +102,7 @@ def _excluded(evidence: Evidence) -> Iterator[Finding]:
             )  # fmt: skip
     for table in evidence.results:
         if table.has("reason", "n_patients") and table.has("step"):
-            hit = table.words("reason").str.contains(_MISSING_WORD.pattern, case=False)
+            hit = table.words("reason").map(lambda text: _MISSING_WORD.search(text) is not None)
             if hit.any() and table.numbers("n_patients")[hit].sum() > 0:
                 text = "The flow of patients excludes some for missing values."
                 yield found("R20", "error", table.name, text, fix=_IMPUTE)
