@@ -377,8 +377,8 @@ def test_riley_counts_the_models_of_one_sample_together():
 
 def test_the_linter_needs_neither_torch_nor_matplotlib():
     code = (
-        "import sys, pandas as pd, usstats.lint as m;"
-        "m.lint(predictions=pd.DataFrame({'patient_id': ['a'], 'image_id': ['i'], 'role': ['x']}));"
+        "import sys, pandas as pd; from usstats import lint;"
+        "lint(predictions=pd.DataFrame({'patient_id': ['a'], 'image_id': ['i'], 'role': ['x']}));"
         "print([n for n in ('torch', 'matplotlib', 'seaborn', 'lifelines') if n in sys.modules])"
     )
     done = subprocess.run(  # noqa: S603
