@@ -7,32 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from usstats._reader_result import ReaderStudy, frame_of_rows, records
+from usstats._reader_result import ReaderStudy, frame_of_rows, leading_first, records
 from usstats._reading_order import ReadingOrder
 from usstats._standalone import StandaloneComparison
+from usstats.results import unit_of_analysis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_LEADING = (
-    "measure",
-    "group",
-    "term",
-    "condition",
-    "reader",
-    "estimate",
-    "std_error",
-    "conf_low",
-    "conf_high",
-    "conf_level",
-    "statistic",
-    "df",
-    "p_value",
-    "p_adjusted",
-    "method",
-    "n",
-    "n_event",
-)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -104,8 +85,7 @@ class AssistanceEffect:
         frame["method"] = frame["method"].fillna(self.study.method)
         if self.study.n_cluster is not None:
             frame["n_cluster"] = self.study.n_cluster
-        order = [name for name in _LEADING if name in frame]
-        return frame[[*order, *(name for name in frame if name not in order)]]
+        return leading_first(frame)
 
     def _further_rows(self) -> list[dict[str, Any]]:
         average = f"reader_averaged_{self.study.metric}"
@@ -150,7 +130,7 @@ class AssistanceEffect:
 
     def __repr__(self) -> str:
         row, study = self.difference, self.study
-        unit = "case" if study.n_cluster is None else f"patient ({study.n_cluster} clusters)"
+        unit = unit_of_analysis(study.n_cluster)
         return (
             f"<effect of the aid on {study.metric}: {_interval(row.to_dict())}, "
             f"p = {row['p_value']:.3g}; {study.n_reader} readers ({study.readers}), "

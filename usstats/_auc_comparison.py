@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from usstats.results import unit_of_analysis
+
 
 @dataclass(frozen=True, kw_only=True)
 class GlobalTest:
@@ -64,7 +66,7 @@ class AucComparison:
 
     def __repr__(self) -> str:
         count = len(self.table)
-        unit = "case" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        unit = unit_of_analysis(self.n_cluster)
         return (
             f"<AUC comparison, {count} contrast{'s' if count > 1 else ''}: {self.method}; "
             f"n = {self.n}, events = {self.n_event}, {self.conf_level * 100:g} % intervals, "

@@ -15,7 +15,7 @@ from usstats._check import check_cluster, check_finite, check_inside, check_leng
 from usstats._influence import by_cluster
 from usstats._intervals import check_conf_level, normal_quantile
 from usstats.errors import ArgumentError, SmallSampleWarning
-from usstats.results import Estimate, read_only
+from usstats.results import Estimate, read_only, unit_of_analysis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,7 +66,7 @@ class BlandAltman:
     def summary(self) -> str:
         """Bias and limits in one line."""
         bias, low, high = (self._text(name) for name in ("bias", "loa_lower", "loa_upper"))
-        unit = "pair" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        unit = unit_of_analysis(self.n_cluster, row="pair")
         return (
             f"bias {bias}, limits of agreement {low} and {high}, {self.conf_level * 100:g} % "
             f"intervals, {self.method}; n = {self.n}, unit: {unit}"

@@ -304,27 +304,3 @@ def check_count(value: object, *, name: str, least: int = 1) -> int:
         msg = f"`{name}` must be a whole number of at least {least}; got {value!r}."
         raise ArgumentError(msg)
     return int(value)  # type: ignore[call-overload, no-any-return]
-
-
-def as_numbers(column: pd.Series[Any]) -> NDArray[Float]:
-    """Each value of a column as a number, NaN where it is none.
-
-    Text goes through Python's own parser: that of pandas ends the process on "9e2147483648".
-
-    Examples
-    --------
-    >>> as_numbers(pd.Series(["1.5", "9e2147483648", "a", None])).tolist()
-    [1.5, inf, nan, nan]
-    """
-    if column.dtype.kind in "biuf":
-        return column.to_numpy(dtype=float)
-    return np.array([_number(value) for value in column.astype(object)], dtype=float)
-
-
-def _number(value: object) -> float:
-    if isinstance(value, str) and "_" in value:
-        return np.nan
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return np.nan

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from usstats._check import as_numbers
+from usstats._numbers import as_numbers
 from usstats.errors import DesignError, MissingDataError
 
 Float = np.float64

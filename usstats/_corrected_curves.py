@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
-from statsmodels.nonparametric.smoothers_lowess import lowess
 
 from usstats._check import Float
 from usstats._indexes import Side
@@ -149,6 +148,8 @@ def _reference(
 
 def smooth_calibration(risk: Array, y: Array, at: Array) -> Array:
     """Cleveland's lowess without robustness steps, interpolated; NaN outside the risks seen."""
+    from statsmodels.nonparametric.smoothers_lowess import lowess
+
     order = np.argsort(risk, kind="stable")
     p, observed = risk[order], y[order]
     delta = 0.01 * float(np.ptp(p))

@@ -30,6 +30,7 @@ from usstats._paired_accuracy import (
 from usstats._paired_tests import q_test
 from usstats._predictive_values import KINDS
 from usstats.errors import ArgumentError, OutcomeError
+from usstats.results import unit_of_analysis
 
 Bools = NDArray[np.bool_]
 
@@ -128,7 +129,7 @@ def _with_sample(table: pd.DataFrame, result: Comparison) -> pd.DataFrame:
 
 
 def _sample_text(result: Comparison) -> str:
-    unit = "case" if result.n_cluster is None else f"patient ({result.n_cluster} clusters)"
+    unit = unit_of_analysis(result.n_cluster)
     return (
         f"{result.conf_level * 100:g} % intervals; n = {result.n}, events = {result.n_event}, "
         f"unit: {unit}"

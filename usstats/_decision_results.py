@@ -20,6 +20,7 @@ from usstats._information import (
 from usstats._net_benefit import Float, Rates, Vector, odds
 from usstats.errors import ArgumentError
 from usstats.resample import REFUSE_FAILED
+from usstats.results import unit_of_analysis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -263,7 +264,7 @@ class DecisionCurve:
         return "\n".join([self._head(), *rows, *(f"  Note: {note}" for note in self.notes)])
 
     def _head(self) -> str:
-        unit = "case" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        unit = unit_of_analysis(self.n_cluster)
         when = "" if self.horizon is None else f" at {self.horizon:g}"
         return (
             f"Decision curve{when}: {', '.join(self.models)}; thresholds {self.thresholds[0]:g} "

@@ -16,7 +16,7 @@ from usstats._cases import count_units
 from usstats._intervals import normal_quantile, wald_interval
 from usstats.errors import SmallSampleWarning
 from usstats.proportions import clopper_pearson, wald, wilson
-from usstats.results import Interval
+from usstats.results import Interval, unit_of_analysis
 
 Float = np.float64
 Row = dict[str, Any]
@@ -82,7 +82,7 @@ class DiagnosticAccuracy:
         return "\n".join([repr(self)[1:-1], *lines])
 
     def __repr__(self) -> str:
-        unit = "case" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        unit = unit_of_analysis(self.n_cluster)
         return (
             f"<diagnostic accuracy at >= {self.threshold:g}: {self.table['method'].iloc[0]}, "
             f"{self.conf_level * 100:g} % intervals; n = {self.n}, events = {self.n_event}, "

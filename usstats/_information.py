@@ -13,6 +13,7 @@ from scipy import special, stats
 
 from usstats._decision_input import REFERENCES
 from usstats._net_benefit import Float, Vector
+from usstats.results import unit_of_analysis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +63,7 @@ class ValueOfInformation:
         return [(name, table[table["model"] == name]) for name in self.models]
 
     def _head(self) -> str:
-        unit = "case" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        unit = unit_of_analysis(self.n_cluster)
         draws = "" if self.n_boot is None else f" ({self.n_boot} replicates)"
         return (
             f"Value of information: {', '.join(self.models)}; n = {self.n}, events = "

@@ -28,7 +28,7 @@ from usstats._influence import influence_se
 from usstats._intervals import check_conf_level
 from usstats.calibration import Calibration, assess_calibration
 from usstats.errors import ProbabilityWarning, UsstatsWarning
-from usstats.results import COLUMNS
+from usstats.results import COLUMNS, unit_of_analysis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,7 +98,7 @@ class MulticlassCalibration:
         return "\n".join([repr(self)[1:-1], *rows, *([self.caveat] if self.caveat else [])])
 
     def __repr__(self) -> str:
-        unit = "case" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        unit = unit_of_analysis(self.n_cluster)
         brier = self._table.set_index("measure").loc["brier", "estimate"]
         return (
             f"<multi-class calibration, {len(self.classes)} classes, reference {self.reference}: "

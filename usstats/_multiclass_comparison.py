@@ -19,6 +19,7 @@ from usstats._draws import Resamples
 from usstats._intervals import check_conf_level, normal_quantile, two_sided_p
 from usstats._multiclass_auc import area_set
 from usstats.errors import ArgumentError, SmallSampleWarning
+from usstats.results import unit_of_analysis
 
 Float = np.float64
 Row = dict[str, Any]
@@ -80,7 +81,7 @@ class MulticlassAucComparison:
     def summary(self) -> str:
         """Both AUCs and their difference in one line."""
         row = self.frame().iloc[0]
-        unit = "case" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        unit = unit_of_analysis(self.n_cluster)
         note = f" ({row['note']})" if row["note"] else ""
         return (
             f"{row['measure']} {row['auc_1']:.3f} and {row['auc_2']:.3f}, difference "

@@ -36,7 +36,7 @@ from usstats._one_vs_rest import (
 )
 from usstats._paired_tests import mcnemar
 from usstats.errors import ArgumentError, PairingError
-from usstats.results import COLUMNS
+from usstats.results import COLUMNS, unit_of_analysis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -116,7 +116,7 @@ class MulticlassReport:
 
     def __repr__(self) -> str:
         rows = self._overall.set_index("measure")
-        unit = "case" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        unit = unit_of_analysis(self.n_cluster)
         accuracy = rows.loc["accuracy"]
         return (
             f"<multi-class report, {len(self.classes)} classes: accuracy "

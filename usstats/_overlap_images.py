@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from usstats._check import as_numbers, check_cluster
+from usstats._check import check_cluster
 from usstats._masks import (
     Mask,
     Spacing,
@@ -22,6 +22,7 @@ from usstats._masks import (
     hd95,
     iou,
 )
+from usstats._numbers import as_numbers
 from usstats.errors import ArgumentError, EmptyMaskWarning, PairingError, RiskError
 
 Float = np.float64
@@ -145,7 +146,7 @@ def read_scores(frame: pd.DataFrame) -> pd.DataFrame:
         raise ArgumentError(msg)
     table = frame.reset_index(drop=True).copy()
     for name in given:
-        values = as_numbers(table[name])
+        values = as_numbers(table[name]).to_numpy()
         text = np.isnan(values) & table[name].notna().to_numpy()
         low, high = BOUNDS[name]
         outside = (values < low) | (values > high)

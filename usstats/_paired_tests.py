@@ -14,6 +14,7 @@ from scipy import special
 from usstats._check import check_cluster, check_option, check_outcome
 from usstats._intervals import chi2_p, two_sided_p
 from usstats.errors import ArgumentError, PairingError, SmallSampleWarning
+from usstats.results import unit_of_analysis
 
 Float = np.float64
 _PLAIN = ("chi2", "chi2_corrected", "exact", "midp")
@@ -244,7 +245,7 @@ class CochranQ:
     n_cluster: int | None = None
 
     def __repr__(self) -> str:
-        unit = "case" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        unit = unit_of_analysis(self.n_cluster)
         return (
             f"<{self.method}: chi2({self.df}) = {self.statistic:.3f}, p = {self.p_value:.3g}; "
             f"n = {self.n}, unit: {unit}>"

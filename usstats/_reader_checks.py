@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from usstats._check import as_numbers, check_outcome
+from usstats._check import check_outcome
+from usstats._numbers import as_numbers
 from usstats.errors import DesignError, OutcomeError, PairingError, RiskError
 
 Float = np.float64
@@ -53,7 +54,7 @@ def check_labels(column: pd.Series[Any], role: str) -> None:
 def truth_column(data: pd.DataFrame, columns: Mapping[str, str]) -> NDArray[np.bool_]:
     """The truth of each row as bool; a few bad rows are named, labels refused with advice."""
     column = data[columns["truth"]]
-    values = as_numbers(column)
+    values = as_numbers(column).to_numpy()
     bad = ~np.isin(values, (0.0, 1.0))
     if bad.any() and bad.mean() < _FEW:
         first = int(np.flatnonzero(bad)[0])
@@ -74,7 +75,7 @@ def numbers(
     Minus infinity passes where `infinite` is set: a reader who marked nothing.
     """
     column = data[columns[role]]
-    values = as_numbers(column)
+    values = np.asarray(as_numbers(column), dtype=np.float64)
     given = column.notna().to_numpy(dtype=bool)
     text = given & np.isnan(values)
     if text.any():

@@ -10,12 +10,16 @@ import numpy as np
 import pandas as pd
 
 from usstats._obuchowski_rockette import GlobalReaderTest
+from usstats.results import unit_of_analysis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+#: Of the frames of reader studies and of aids.
 _LEADING = (
     "measure",
+    "group",
+    "term",
     "condition",
     "reader",
     "estimate",
@@ -119,8 +123,7 @@ class ReaderStudy:
         if self.n_cluster is not None:
             frame["n_cluster"] = self.n_cluster
         frame["n_reader"] = self.n_reader
-        order = [name for name in _LEADING if name in frame]
-        return frame[[*order, *(name for name in frame if name not in order)]]
+        return leading_first(frame)
 
     def summary(self) -> str:
         """The global test, reader-averaged figures and their differences."""
@@ -136,7 +139,7 @@ class ReaderStudy:
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        unit = "case" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        unit = unit_of_analysis(self.n_cluster)
         return (
             f"<reader study of {self.metric}: {self.n_reader} readers ({self.readers}), "
             f"{len(self.means)} conditions, n = {self.n} cases ({self.cases}), "
@@ -177,6 +180,12 @@ def records(part: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 _LABELS = {"reader", "condition", "condition_1", "condition_2", "group", "term"}
+
+
+def leading_first(frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns every table shares, in their order, then the others."""
+    order = [name for name in _LEADING if name in frame]
+    return frame[[*order, *(name for name in frame if name not in order)]]
 
 
 def frame_of_rows(rows: list[dict[str, Any]]) -> pd.DataFrame:

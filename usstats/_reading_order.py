@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from usstats._check import as_numbers, check_option
+from usstats._check import check_option
+from usstats._numbers import as_numbers
 from usstats._obuchowski_rockette import Cells
 from usstats._reader_checks import plain_label
 from usstats._reader_covariance import estimate_figures
@@ -159,7 +160,7 @@ def _washout_days(data: pd.DataFrame, washout: str | float | None) -> float | No
     if washout is None:
         return None
     if isinstance(washout, str):
-        values = pd.Series(as_numbers(data[washout]), index=data.index)
+        values = as_numbers(data[washout])
         days = float(values.min()) if values.notna().all() else np.nan
     else:
         number = isinstance(washout, int | float | np.number) and not isinstance(washout, bool)

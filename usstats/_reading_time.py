@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from usstats._check import as_numbers
+from usstats._numbers import as_numbers
 from usstats._reader_checks import plain_label, reading_label
 from usstats._reader_groups import PerReader, figures_of_readers, mean_row
 from usstats._reader_metrics import mean_of
@@ -29,7 +29,7 @@ def log_times(data: pd.DataFrame, columns: Mapping[str, str], table: ReaderTable
         Text, zero, negative or infinite times.
     """
     column = data[columns["reading_time"]]
-    values = as_numbers(column)
+    values = as_numbers(column).to_numpy()
     given = column.notna().to_numpy(dtype=bool)
     bad = given & ~(np.isfinite(values) & (values > 0))
     if bad.any():

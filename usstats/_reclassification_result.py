@@ -11,6 +11,7 @@ import pandas as pd
 from usstats._check import check_option
 from usstats._reclassified import Codes, Movements, Vector
 from usstats.errors import ArgumentError
+from usstats.results import unit_of_analysis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -121,7 +122,7 @@ class Reclassification:
 
     def summary(self) -> str:
         """Every measure with its limits, by outcome first, and what they cannot say."""
-        unit = "case" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        unit = unit_of_analysis(self.n_cluster)
         head = (
             f"Reclassification ({self.kind}); n = {self.n}, events = {self.n_event}, unit: {unit}; "
             f"{self.conf_level * 100:g} % intervals"
@@ -135,7 +136,7 @@ class Reclassification:
 
     def __repr__(self) -> str:
         values = self._table.drop_duplicates("measure").set_index("measure")["estimate"]
-        unit = "case" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        unit = unit_of_analysis(self.n_cluster)
         return (
             f"<Reclassification, {self.kind}: NRI {values['nri']:.3f} (events "
             f"{values['nri_events']:.3f}, non-events {values['nri_nonevents']:.3f}), IDI "

@@ -27,6 +27,7 @@ from usstats._reader_plan import (
 from usstats._reader_result import stacked
 from usstats._reader_table import ReaderTable, with_columns
 from usstats.errors import PairingError
+from usstats.results import unit_of_analysis
 
 Float = np.float64
 
@@ -83,7 +84,7 @@ class StandaloneComparison:
         return "\n".join([repr(self)[1:-1], *lines])
 
     def __repr__(self) -> str:
-        unit = "case" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        unit = unit_of_analysis(self.n_cluster)
         readers = int(self.table["n_reader"].max())
         return (
             f"<standalone {self.metric} against {readers} readers: {self.method}, "

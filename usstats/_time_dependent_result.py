@@ -16,6 +16,7 @@ from usstats._influence import influence_se
 from usstats._intervals import two_sided_p, wald_interval
 from usstats._multiplicity import ADJUSTMENTS, adjust_p
 from usstats.errors import ArgumentError
+from usstats.results import unit_of_analysis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -121,7 +122,7 @@ class TimeDependent:
         return "\n".join([repr(self)[1:-1], *rows])
 
     def __repr__(self) -> str:
-        unit = "case" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        unit = unit_of_analysis(self.n_cluster)
         at = ", ".join(f"{t:g}" for t in self.times)
         return (
             f"<time-dependent {self.measure} of {', '.join(self.models)} at {at}; {self.method}; "

@@ -12,7 +12,7 @@ from usstats._recalibration import Vector
 from usstats.design import DesignSpec
 from usstats.logistic import LogisticFit
 from usstats.pooled_fit import PooledFit
-from usstats.results import Estimate
+from usstats.results import Estimate, unit_of_analysis
 
 Fit = LogisticFit | PooledFit
 IN_WORDS = {
@@ -129,7 +129,7 @@ class UpdatedModel:
         return "\n".join([repr(self)[1:-1], *estimates, *rows])
 
     def __repr__(self) -> str:
-        unit = "row" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        unit = unit_of_analysis(self.n_cluster, row="row")
         how = "as asked" if self.requested != "auto" else f"closed test at {self.significance:g}"
         return (
             f"<UpdatedModel {self.spec.outcome}: {IN_WORDS[self.method]}, {how}; n = {self.n}, "

@@ -27,7 +27,7 @@ from usstats._intervals import check_conf_level
 from usstats._recalibration import CLIP, Codes, Measure, Vector, weak_measures
 from usstats.errors import ArgumentError, FitError, SmallSampleWarning, UsstatsWarning
 from usstats.resample import Resamples, as_resamples
-from usstats.results import COLUMNS
+from usstats.results import COLUMNS, unit_of_analysis
 from usstats.smoothing import Smoother
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Calibration:
 
     def summary(self) -> str:
         """Sample, and every measure with its limits."""
-        unit = "case" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        unit = unit_of_analysis(self.n_cluster)
         head = (
             f"Calibration; n = {self.n}, events = {self.n_event}, unit: {unit}; "
             f"{self.conf_level * 100:g} % intervals"
@@ -117,7 +117,7 @@ class Calibration:
 
     def __repr__(self) -> str:
         values = self._table.set_index("measure")["estimate"]
-        unit = "case" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        unit = unit_of_analysis(self.n_cluster)
         return (
             f"<Calibration: intercept {values['calibration_in_the_large']:.3f}, "
             f"slope {values['calibration_slope']:.3f}, O:E {values['oe_ratio']:.3f}, "

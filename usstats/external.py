@@ -30,7 +30,7 @@ from usstats.calibration import Calibration, assess_calibration
 from usstats.decision import DecisionCurve, decision_curve
 from usstats.errors import ArgumentError
 from usstats.resample import Resamples
-from usstats.results import Estimate
+from usstats.results import Estimate, unit_of_analysis
 from usstats.roc import RocCurve, roc_curve
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class ExternalValidation:
         )
 
     def __repr__(self) -> str:
-        unit = "case" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        unit = unit_of_analysis(self.n_cluster)
         slope = self.calibration.frame().set_index("measure")["estimate"]["calibration_slope"]
         return (
             f"<ExternalValidation: AUC {self.discrimination.estimate:.3f}, slope {slope:.3f}, "

@@ -16,6 +16,7 @@ from scipy import special, stats
 from scipy.optimize import brentq
 
 from usstats._check import check_lengths, check_outcome, check_risk
+from usstats._corrected_curves import smooth_calibration
 from usstats._flexible import distances
 from usstats._goodness_of_fit import spiegelhalter
 from usstats._indexes import rank_indexes, recalibrate
@@ -27,9 +28,6 @@ from usstats.proportions import wilson
 
 __all__ = ["calibration_groups", "calibration_indexes", "calibration_limits", "lowess_curve"]
 
-#: R's `lowess` interpolates between fits closer than this share of the range.
-LOWESS_DELTA = 0.01
-LOWESS_SPAN = 2 / 3
 #: Standard errors from the estimate within which a profile limit is looked for.
 REACH = 40.0
 
@@ -175,12 +173,7 @@ def _lowess_at(y: Vector, p: Vector, at: Vector) -> Vector:
     """Smoothed outcome, read off by linear interpolation; equal risks share their mean."""
     if np.ptp(p) == 0:
         return np.where(at == p[0], y.mean(), np.nan)
-    from statsmodels.nonparametric.smoothers_lowess import lowess
-
-    fitted = lowess(y, p, frac=LOWESS_SPAN, it=0, delta=LOWESS_DELTA * np.ptp(p))
-    values, place = np.unique(fitted[:, 0], return_inverse=True)
-    means = np.bincount(place, fitted[:, 1]) / np.bincount(place)
-    return np.asarray(np.interp(at, values, means, left=np.nan, right=np.nan))
+    return smooth_calibration(p, y, at)
 
 
 def calibration_limits(y: ArrayLike, p: ArrayLike, *, conf_level: float = 0.95) -> pd.DataFrame:

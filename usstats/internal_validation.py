@@ -22,7 +22,7 @@ from usstats._plans import BootstrapPlan, Plan
 from usstats._refits import Refits
 from usstats.errors import ArgumentError
 from usstats.instability import Instability, measure_instability
-from usstats.results import Estimate
+from usstats.results import Estimate, unit_of_analysis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -251,7 +251,7 @@ class InternalValidation:
         """Apparent and corrected AUC and slope, with method, failures and unit."""
         rows = self._table.set_index("measure")
         auc, slope = rows.loc["auc"], rows.loc["calibration_slope"]
-        unit = "row" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        unit = unit_of_analysis(self.n_cluster, row="row")
         return (
             f"{self.method} with {self.n_boot} refits ({self.n_failed} failed): AUC "
             f"{auc['apparent']:.3f} apparent, {auc['corrected']:.3f} corrected; calibration "

@@ -27,6 +27,7 @@ from usstats.firth import ProfileLimits, firth_limits
 from usstats.indices import fit_indices
 from usstats.newton import newton_logistic
 from usstats.newton_batch import newton_logistic_batch
+from usstats.results import unit_of_analysis
 from usstats.wald import anova_table, variance_inflation
 
 __all__ = ["LogisticFit", "fit_logistic", "newton_logistic", "newton_logistic_batch"]
@@ -237,7 +238,7 @@ class LogisticFit:
         return f"{self!r}\n{table.to_string(index=False, float_format='%.4g')}\n{figures}"
 
     def __repr__(self) -> str:
-        unit = "row" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        unit = unit_of_analysis(self.n_cluster, row="row")
         return (
             f"<LogisticFit {self.spec.outcome}: {len(self.params) - 1} df, "
             f"{self.method_in_words}; n = {self.n}, events = {self.n_event}, unit: {unit}, "

@@ -20,7 +20,7 @@ from usstats._influence import influence_se
 from usstats._intervals import check_conf_level, normal_quantile, wald_interval
 from usstats._ipcw import CensoringMartingale, censoring_martingale
 from usstats.errors import ArgumentError
-from usstats.results import Estimate
+from usstats.results import Estimate, unit_of_analysis
 
 __all__ = ["KaplanMeier", "kaplan_meier"]
 
@@ -107,7 +107,7 @@ class KaplanMeier:
         return f"{self!r}\nmedian {median['estimate']:g} {limits}\n{table}"
 
     def __repr__(self) -> str:
-        unit = "case" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        unit = unit_of_analysis(self.n_cluster)
         return (
             f"<KaplanMeier: n = {self.n}, events = {self.n_event}, unit: {unit}, "
             f"{self.conf_level * 100:g} % {self.scale} intervals>"

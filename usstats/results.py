@@ -45,6 +45,15 @@ class Result(Protocol):
         """Text for a person."""
 
 
+def unit_of_analysis(n_cluster: int | None, *, row: str = "case") -> str:
+    """What an interval counts: patients where rows share them, else the rows themselves.
+
+    >>> unit_of_analysis(None), unit_of_analysis(40)
+    ('case', 'patient (40 clusters)')
+    """
+    return row if n_cluster is None else f"patient ({n_cluster} clusters)"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Interval:
     """Confidence limits with their level and method."""
@@ -97,7 +106,7 @@ class Estimate:
 
     def summary(self) -> str:
         """Estimate, interval, method, sample and unit of analysis in one line."""
-        unit = "case" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        unit = unit_of_analysis(self.n_cluster)
         events = "" if self.n_event is None else f", events = {self.n_event}"
         return (
             f"{self.measure} {self.estimate:.3f} "

@@ -22,6 +22,7 @@ from usstats._intervals import check_conf_level, normal_quantile
 from usstats.contrasts import odds_ratio_table
 from usstats.design import INTERCEPT, DesignSpec, Term
 from usstats.errors import ArgumentError
+from usstats.results import unit_of_analysis
 from usstats.wald import anova_table, variance_inflation, wald_chi2
 
 __all__ = ["CoxFit", "fit_cox"]
@@ -269,7 +270,7 @@ class CoxFit:
         return f"{self!r}\n{table.to_string(index=False, float_format='%.4g')}\n{overall}"
 
     def __repr__(self) -> str:
-        unit = "row" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        unit = unit_of_analysis(self.n_cluster, row="row")
         return (
             f"<CoxFit Surv({self.time}, {self.event}): {len(self.params)} df, "
             f"{self.method_in_words}; n = {self.n}, events = {self.n_event}, unit: {unit}, "

@@ -26,7 +26,7 @@ from usstats._survival_measures import (
 )
 from usstats.errors import ArgumentError, OutcomeError, UsstatsWarning
 from usstats.resample import Resamples, as_resamples
-from usstats.results import COLUMNS
+from usstats.results import COLUMNS, unit_of_analysis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,7 +101,7 @@ class SurvivalCalibration:
 
     def __repr__(self) -> str:
         values = self._table.set_index("measure")["estimate"]
-        unit = "case" if self.n_cluster is None else f"patient ({self.n_cluster} clusters)"
+        unit = unit_of_analysis(self.n_cluster)
         return (
             f"<SurvivalCalibration at {self.horizon:g}: O:E {values['oe_ratio']:.3f}, slope "
             f"{values['calibration_slope']:.3f}, ICI {values['ici']:.3f}; n = {self.n}, events "

@@ -24,7 +24,7 @@ from reports.importers.busi import COHORT, ImageCohort, read_busi
 from reports.importers.release import find_files, read_text_table, refuse, split_names
 from reports.importers.report import REPORT_FILE, ImportReport
 from reports.study_folder import new_study_folder, require_free, write_study
-from usstats._check import as_numbers
+from usstats._numbers import as_numbers
 from usstats.errors import SchemaError
 
 __all__ = ["CONFIG", "import_breast_lesions_usg"]
@@ -195,7 +195,7 @@ def _read_sheet(path: Path) -> pd.DataFrame:
 
 def _numbers(cells: pd.Series, case: pd.Series, what: str) -> pd.Series:
     """Positive numbers, NaN for an empty cell; anything else is refused, never coerced."""
-    numbers = pd.Series(as_numbers(cells), index=cells.index)
+    numbers = as_numbers(cells)
     wrong = (cells != "") & ~((numbers > 0) & np.isfinite(numbers))
     refuse(f"has {what} that is no positive number", case[wrong].tolist())
     return numbers.astype(float)

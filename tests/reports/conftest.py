@@ -13,22 +13,9 @@ import pytest
 import yaml
 from rich.console import Console
 
+from dl.predictions import COLUMNS
 from reports.run import run_study
 from reports.synthetic import make_noa_study
-
-PREDICTIONS = [
-    "patient_id",
-    "image_id",
-    "model",
-    "fold",
-    "role",
-    "class",
-    "logit",
-    "probability",
-    "probability_calibrated",
-    "n_images",
-    "model_hash",
-]
 
 
 def make_small_study(folder: Path) -> Path:
@@ -49,7 +36,7 @@ def make_small_study(folder: Path) -> Path:
         probability_calibrated=probability,
         n_images=images.groupby("patient_id")["image_id"].transform("size"),
         model_hash="theirs",
-    ).assign(**{"class": "NOA"})[PREDICTIONS].to_csv(folder / "predictions.csv", index=False)
+    ).assign(**{"class": "NOA"})[list(COLUMNS)].to_csv(folder / "predictions.csv", index=False)
     config = yaml.safe_load((folder / "study.yaml").read_text("utf-8"))
     config |= {
         "networks": {},

@@ -16,24 +16,11 @@ from docx import Document
 from openpyxl import load_workbook
 from rich.console import Console
 
+from dl.predictions import COLUMNS
 from reports.manifest import verify
 from reports.pipeline import read_records, record_path
 from reports.run import run_study
 from reports.synthetic import make_noa_study
-
-PREDICTIONS = [
-    "patient_id",
-    "image_id",
-    "model",
-    "fold",
-    "role",
-    "class",
-    "logit",
-    "probability",
-    "probability_calibrated",
-    "n_images",
-    "model_hash",
-]
 
 pytest.importorskip("torch", reason="the image part is not installed: pip install 'usstats[dl]'")
 
@@ -193,7 +180,7 @@ def test_one_model_and_somebody_elses_predictions_are_enough(tmp_path):
         probability_calibrated=images["probability"],
         logit=images["patient_id"].map(severity),
         n_images=1,
-    ).assign(**{"class": "NOA"})[PREDICTIONS].to_csv(folder / "predictions.csv", index=False)
+    ).assign(**{"class": "NOA"})[list(COLUMNS)].to_csv(folder / "predictions.csv", index=False)
     config = yaml.safe_load((folder / "study.yaml").read_text("utf-8"))
     config |= {"networks": {}, "models": config["models"][:1], "validation": {"n_boot": 50}}
     (folder / "study.yaml").write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")

@@ -12,8 +12,8 @@ import pandas as pd
 from usstats._lint.evidence import Evidence
 from usstats._lint.finding import Finding, found
 from usstats._lint.models import ModelTerms
-from usstats._lint.parsing import as_numbers
 from usstats._lint.sheets import ResultTable
+from usstats._numbers import as_numbers
 
 _NESTED = (
     "compare_nested(full, reduced, data): likelihood-ratio test, and the AUC change with an "

@@ -9,8 +9,8 @@ import numpy as np
 
 from usstats._lint.evidence import Evidence
 from usstats._lint.finding import Finding, found
-from usstats._lint.parsing import as_number
 from usstats._lint.sheets import ResultTable
+from usstats._numbers import as_number
 
 _RANGE = (
     "Name the risks between which a clinician would decide either way, and why (`decision: low, "

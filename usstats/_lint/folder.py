@@ -16,8 +16,8 @@ import pandas as pd
 from data_schema import SchemaError, load_strict_yaml
 from usstats._lint.evidence import Evidence, Setting, Split, TrainedFold
 from usstats._lint.objects import RESULT_COLUMNS, flattened, in_words, placed
-from usstats._lint.parsing import as_numbers
 from usstats._lint.sheets import ResultTable, Sheet
+from usstats._numbers import as_numbers
 
 STUDY_FILE = "study.yaml"
 TABLES = ("patients", "images", "predictions", "readings")

@@ -1,11 +1,7 @@
-"""Numbers out of whatever a column holds.
-
-`pandas.to_numeric` crashes the interpreter on text such as 9e2147483648, which hashes contain.
-"""
+"""Plain columns and labels out of whatever a table holds."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
@@ -13,7 +9,6 @@ import pandas as pd
 
 #: Columns whose cells are names, whatever they look like.
 IDENTIFIERS = ("patient_id", "image_id", "reader", "case", "model_hash")
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?|[+-]?inf(inity)?", re.IGNORECASE)
 
 
 def plain_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -64,23 +59,3 @@ def _is_number(cell: Any) -> bool:
 def _is_missing(cell: Any) -> bool:
     missing = cell is None or cell is pd.NA or cell is pd.NaT
     return missing or (isinstance(cell, float | np.floating) and bool(np.isnan(cell)))
-
-
-def as_number(cell: Any) -> float:
-    """A cell as a number; NaN where it is none.
-
-    >>> as_number(" 1.5e3"), as_number("9e2147483648"), as_number(True)
-    (1500.0, nan, 1.0)
-    """
-    if isinstance(cell, int | float | np.number | np.bool_):
-        return float(cell)
-    if isinstance(cell, str) and _NUMBER.fullmatch(cell.strip()):
-        return float(cell)
-    return np.nan
-
-
-def as_numbers(column: pd.Series[Any]) -> pd.Series[float]:
-    """A column as floats; NaN where a cell is no number."""
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        return pd.Series(column.to_numpy(dtype=float, na_value=np.nan), index=column.index)
-    return pd.Series([as_number(cell) for cell in column], index=column.index, dtype=float)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from usstats._lint.labels import as_events
-from usstats._lint.parsing import as_numbers
+from usstats._numbers import as_numbers
 
 #: Spellings of the three roles a row can have, and of two it must not have.
 ROLES = {

@@ -10,10 +10,10 @@ import pandas as pd
 
 from usstats._lint.evidence import Evidence
 from usstats._lint.finding import Finding, found
-from usstats._lint.parsing import as_numbers
 from usstats._lint.predicted import role_of
 from usstats._lint.scores import Strength, by_network, patient_scores, strength
 from usstats._lint.sheets import Sheet, distinct
+from usstats._numbers import as_numbers
 
 _OUT_OF_FOLD = (
     "Predict every development patient by a network that never saw the patient: "

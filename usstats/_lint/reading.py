@@ -10,8 +10,8 @@ import pandas as pd
 
 from usstats._lint.evidence import Evidence
 from usstats._lint.finding import Finding, found
-from usstats._lint.parsing import as_numbers
 from usstats._lint.sheets import ResultTable, Sheet, distinct
+from usstats._numbers import as_numbers
 
 _DESIGN = (
     "assistance_effect(data, ..., order='session', washout=28): counterbalanced order, washout "

@@ -11,9 +11,9 @@ from scipy import special
 
 from usstats._lint.evidence import Evidence
 from usstats._lint.finding import Finding, found
-from usstats._lint.parsing import as_numbers
 from usstats._lint.scores import Strength, by_network, patient_scores, strength
 from usstats._lint.sheets import ResultTable, Sheet, distinct
+from usstats._numbers import as_numbers
 
 TWICE_LOW, TWICE_HIGH = float(special.expit(-1)), float(special.expit(1))
 _ONCE = "Write one softmax (or sigmoid) of the network's logits: dl.predict.predict does."

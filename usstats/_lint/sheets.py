@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from usstats._lint.parsing import as_numbers
+from usstats._numbers import as_numbers
 
 _SHOWN = 5
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from usstats._lint.evidence import Evidence
 from usstats._lint.finding import Finding, found
-from usstats._lint.parsing import as_numbers
 from usstats._lint.sheets import ResultTable, Sheet
+from usstats._numbers import as_numbers
 
 _CLUSTER = (
     "Count patients: pass `cluster=patient_id` (auc, compare_auc, diagnostic_accuracy, "
