@@ -26,7 +26,7 @@ install: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dl,notebooks,dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dl,onnx,notebooks,dev]"
 	@touch $(READY)
 
 demo: $(READY)

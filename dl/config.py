@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
+from dl._config_checks import check_types, refuse_repeated, refuse_unknown
+from dl.augment_config import AugmentConfig
 from dl.errors import ConfigError
 
 __all__ = ["AugmentConfig", "TrainConfig"]
@@ -21,51 +21,6 @@ OPTIMISERS = ("adamw",)
 SCHEDULES = ("cosine", "constant")
 LOSSES = ("cross_entropy", "focal")
 CLASS_WEIGHTS = ("none", "balanced")
-
-
-@dataclass(frozen=True, kw_only=True)
-class AugmentConfig:
-    """How far a training image may be changed; 0 switches a change off.
-
-    Attributes
-    ----------
-    flip : float
-        Probability of a left-right flip. Depth is never flipped: shadows fall downwards.
-    rotate : float
-        Degrees, either way.
-    scale, translate : float
-        Shares of the image.
-    gain : float
-        Brightness added, as a share of the full range.
-    gamma : float
-        Log-range of the exponent.
-    speckle : float
-        Standard deviation of multiplicative noise.
-    shadow : float
-        Probability of an acoustic shadow: a dark band below a random depth.
-    """
-
-    flip: float = 0.5
-    rotate: float = 10.0
-    scale: float = 0.15
-    translate: float = 0.08
-    gain: float = 0.1
-    gamma: float = 0.2
-    speckle: float = 0.08
-    shadow: float = 0.1
-
-    def __post_init__(self) -> None:
-        _check_types(self, "augment.")
-        for name, value in asdict(self).items():
-            top = {"flip": 1, "shadow": 1, "rotate": 180}.get(name, 0.9)
-            if not 0 <= value <= top:
-                msg = f"`augment.{name}` must lie from 0 to {top}; got {value!r}."
-                raise ConfigError(msg)
-
-    @classmethod
-    def none(cls) -> AugmentConfig:
-        """No change at all."""
-        return cls(**{item.name: 0.0 for item in fields(cls)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +127,7 @@ class TrainConfig:
     seed: int
 
     def __post_init__(self) -> None:
-        _check_types(self, "")
+        check_types(self, "")
         _check_choices(self)
         _check_ranges(self)
         _check_classes(self)
@@ -223,7 +178,7 @@ class TrainConfig:
             Not JSON, an unknown or repeated key, or a value out of range.
         """
         try:
-            content = json.loads(text, object_pairs_hook=_refuse_repeated)
+            content = json.loads(text, object_pairs_hook=refuse_repeated)
         except ConfigError:
             raise
         except ValueError:
@@ -238,9 +193,9 @@ class TrainConfig:
             msg = f"The configuration must be an object; got {type(content).__name__}."
             raise ConfigError(msg)
         values = dict(content)
-        _refuse_unknown(cls, values, "")
+        refuse_unknown(cls, values, "")
         if isinstance(values.get("augment"), Mapping):
-            _refuse_unknown(AugmentConfig, values["augment"], "augment.")
+            refuse_unknown(AugmentConfig, values["augment"], "augment.")
             values["augment"] = AugmentConfig(**values["augment"])
         for key in ("frozen_margins", "frozen_penalties", "classes", "alpha"):
             if isinstance(values.get(key), list):
@@ -258,63 +213,6 @@ class TrainConfig:
         """Names of the fields in which two configurations differ."""
         one, two = self.to_dict(), other.to_dict()
         return [name for name in one if one[name] != two[name]]
-
-
-def _refuse_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        seen: set[str] = set()
-        first = next(key for key, _ in pairs if key in seen or seen.add(key))
-        msg = f"`{first}` stands twice in the configuration; which of them is meant?"
-        raise ConfigError(msg)
-    return content
-
-
-def _refuse_unknown(cls: type, values: Mapping[str, Any], prefix: str) -> None:
-    unknown = sorted(set(values) - {item.name for item in fields(cls)})
-    if unknown:
-        names = ", ".join(f"`{prefix}{name}`" for name in unknown)
-        msg = f"The configuration has no field {names}; check the spelling."
-        raise ConfigError(msg)
-
-
-def _check_types(config: Any, prefix: str) -> None:
-    """Whole numbers for int, finite numbers for float, and text, never a bool for a number."""
-    hints = get_type_hints(type(config))
-    for item in fields(config):
-        value, hint = getattr(config, item.name), hints[item.name]
-        if not _fits(value, hint):
-            what = getattr(hint, "__name__", None) or str(hint)
-            msg = f"`{prefix}{item.name}` must be {what}; got {value!r}."
-            raise ConfigError(msg)
-        if hint is float:
-            object.__setattr__(config, item.name, float(value))
-        elif item.name in ("frozen_margins", "frozen_penalties", "alpha") and value is not None:
-            object.__setattr__(config, item.name, tuple(map(float, value)))
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    if hint is float:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and math.isfinite(value)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if isinstance(hint, UnionType):
-        return any(_fits(value, part) for part in get_args(hint))
-    if get_origin(hint) is tuple:
-        part = get_args(hint)[0]
-        return isinstance(value, tuple) and bool(value) and all(_fits(v, part) for v in value)
-    if get_origin(hint) is dict:
-        return isinstance(value, dict) and _is_plain(value)
-    return isinstance(value, hint)
-
-
-def _is_plain(value: Any) -> bool:
-    """JSON gives it back unchanged."""
-    try:
-        return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
-    except (TypeError, ValueError):
-        return False
 
 
 def _check_choices(config: TrainConfig) -> None:

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from reports.files import clean_text
 from reports.numbers import format_shortest
+from usstats._fits.variables import VariableRange
 from usstats._intervals import normal_quantile
-from usstats._nomogram_result import LowerAxis
-from usstats.axes import Axis, Group
+from usstats._nomogram.axes import Axis, Group
+from usstats._nomogram.outcome_scale import MedianSurvival, OutcomeScale, Survival
+from usstats._nomogram.result import LowerAxis
+from usstats._nomogram.ticks import minor_ticks, pretty, tick_labels
 from usstats.design import DesignSpec
 from usstats.nomogram import Nomogram
-from usstats.outcome_scale import MedianSurvival, OutcomeScale, Survival
-from usstats.ticks import minor_ticks, pretty, tick_labels
-from usstats.variables import VariableRange
 
 Labels = Mapping[str, str]
 

@@ -16,17 +16,17 @@ from reports._calculator_content import CONF_LEVEL, Labels, page_content, rounde
 from reports.files import atomic_write_text, clean_text, json_text
 from reports.numbers import format_significant
 from reports.templating import page_environment, template_text
-from usstats._updating_result import IN_WORDS
-from usstats.cox_json import cox_content
+from usstats._fits.json_file import content_digest, fit_content
+from usstats._fits.variables import VariableRange
+from usstats._nomogram.outcome_scale import Survival
+from usstats._survival.json_file import cox_content
+from usstats._updating.result import IN_WORDS
 from usstats.errors import ArgumentError
 from usstats.logistic import LogisticFit
-from usstats.model_json import content_digest, fit_content
 from usstats.nomogram import Nomogram, build_nomogram
-from usstats.outcome_scale import Survival
 from usstats.pooled_fit import PooledFit
 from usstats.survival import CoxFit
 from usstats.updating import UpdatedModel
-from usstats.variables import VariableRange
 
 __all__ = ["calculator_html", "calculator_nomogram", "model_hash", "write_calculator"]
 

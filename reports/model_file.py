@@ -20,12 +20,10 @@ from reports.files import sha256_file
 from reports.manifest import git_commit
 from reports.study import STUDY_FILE, Study
 from reports.tables.model import equation_text
-from usstats.errors import SchemaError
-from usstats.logistic import LogisticFit
-from usstats.model_json import (
+from usstats._fits.json_file import (
     SCHEMA as LOGISTIC,
 )
-from usstats.model_json import (
+from usstats._fits.json_file import (
     StrictFile,
     check_version,
     checked_content,
@@ -37,9 +35,11 @@ from usstats.model_json import (
     load_json,
     write_content,
 )
+from usstats._imputing.json_file import SCHEMA as POOLED
+from usstats._imputing.json_file import pooled_content, pooled_of_content
+from usstats.errors import SchemaError
+from usstats.logistic import LogisticFit
 from usstats.pooled_fit import PooledFit
-from usstats.pooled_json import SCHEMA as POOLED
-from usstats.pooled_json import pooled_content, pooled_of_content
 from usstats.survival import CoxFit
 
 __all__ = [

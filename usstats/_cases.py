@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usstats._check import check_cluster, check_finite, check_lengths, check_outcome
-from usstats._draws import Resamples, as_resamples
+from usstats._resampling.draws import Resamples, as_resamples
 from usstats.errors import SmallSampleWarning
 
 Float = np.float64

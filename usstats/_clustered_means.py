@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from usstats._draws import Resamples
+from usstats._resampling.draws import Resamples
 from usstats.resample import check_failures, interval_from_replicates
 
 Float = np.float64

@@ -1,9 +1,9 @@
 """Agreement of raters and of methods: kappas, intraclass correlation, limits of agreement."""
 
-from usstats._bland_altman import BlandAltman, bland_altman, concordance_correlation
-from usstats._intraclass import IntraclassCorrelation, icc
-from usstats._kappa import Kappa, cohen_kappa
-from usstats._kappa_many import fleiss_kappa, gwet_ac, krippendorff_alpha
+from usstats._agreement.bland_altman import BlandAltman, bland_altman, concordance_correlation
+from usstats._agreement.intraclass import IntraclassCorrelation, icc
+from usstats._agreement.many_raters import fleiss_kappa, gwet_ac, krippendorff_alpha
+from usstats._agreement.two_raters import Kappa, cohen_kappa
 
 __all__ = [
     "BlandAltman",

@@ -9,22 +9,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from usstats._assistance_result import AssistanceEffect
 from usstats._check import check_option
-from usstats._decision_changes import decision_changes, operating_points
-from usstats._obuchowski_rockette import Cells
-from usstats._reader_analysis import analyse
-from usstats._reader_checks import numbers
-from usstats._reader_conditions import aided_and_unaided
-from usstats._reader_experience import (
+from usstats._readers.analysis import analyse
+from usstats._readers.assistance_result import AssistanceEffect
+from usstats._readers.checks import numbers
+from usstats._readers.conditions import aided_and_unaided
+from usstats._readers.decision_changes import decision_changes, operating_points
+from usstats._readers.experience import (
     effect_by_group,
     experience_of_readers,
     group_numbers,
     interaction_test,
     interactions,
 )
-from usstats._reader_groups import differences_of_readers
-from usstats._reader_plan import (
+from usstats._readers.groups import differences_of_readers
+from usstats._readers.obuchowski_rockette import Cells
+from usstats._readers.order import ReadingOrder, order_effects, reading_order
+from usstats._readers.plan import (
     Plan,
     as_decisions,
     cells_of,
@@ -32,16 +33,15 @@ from usstats._reader_plan import (
     load_readings,
     make_plan,
 )
-from usstats._reader_result import frame_of_rows, records
-from usstats._reader_table import ReaderTable, check_columns, with_columns
-from usstats._reading_order import ReadingOrder, order_effects, reading_order
-from usstats._reading_time import exponentiated, log_ratios, log_times, time_table
-from usstats._standalone import (
+from usstats._readers.result import frame_of_rows, records
+from usstats._readers.standalone import (
     StandaloneComparison,
     compare_standalone,
     compare_with_readers,
     system_of_cases,
 )
+from usstats._readers.table import ReaderTable, check_columns, with_columns
+from usstats._readers.time import exponentiated, log_ratios, log_times, time_table
 
 __all__ = [
     "AssistanceEffect",

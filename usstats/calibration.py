@@ -15,20 +15,26 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from usstats._check import check_cluster, check_lengths, check_option, check_outcome, check_risk
-from usstats._flexible import Engine, curve_frame, curve_grid, distances, replicate_curves
-from usstats._goodness_of_fit import (
+from usstats._calibration.flexible import (
+    Engine,
+    curve_frame,
+    curve_grid,
+    distances,
+    replicate_curves,
+)
+from usstats._calibration.goodness_of_fit import (
     HosmerLemeshow,
     hosmer_lemeshow,
     le_cessie_van_houwelingen,
     spiegelhalter,
 )
+from usstats._calibration.recalibration import CLIP, Codes, Measure, Vector, weak_measures
+from usstats._calibration.smoothing import Smoother
+from usstats._check import check_cluster, check_lengths, check_option, check_outcome, check_risk
 from usstats._intervals import check_conf_level
-from usstats._recalibration import CLIP, Codes, Measure, Vector, weak_measures
 from usstats.errors import ArgumentError, FitError, SmallSampleWarning, UsstatsWarning
 from usstats.resample import Resamples, as_resamples
 from usstats.results import COLUMNS, unit_of_analysis
-from usstats.smoothing import Smoother
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

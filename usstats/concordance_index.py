@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usstats._censoring import FollowUp, censoring_curve, check_follow_up, check_horizons
 from usstats._check import check_cluster, check_finite, check_lengths, check_option
-from usstats._dominance import DominanceSums
 from usstats._influence import bounded_interval, influence_se
 from usstats._intervals import check_conf_level
+from usstats._survival.censoring import FollowUp, censoring_curve, check_follow_up, check_horizons
+from usstats._survival.dominance import DominanceSums
 from usstats.errors import DirectionWarning, SmallSampleWarning
 from usstats.results import Estimate
 

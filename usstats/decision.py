@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usstats._check import check_cluster, check_option, check_outcome
-from usstats._decision_input import (
+from usstats._decision.inputs import (
     REFERENCES,
     check_follow_up,
     check_harm,
@@ -22,9 +22,7 @@ from usstats._decision_input import (
     check_thresholds,
     design_strata,
 )
-from usstats._decision_results import DecisionCurve, NetBenefitDifference
-from usstats._intervals import check_conf_level
-from usstats._net_benefit import (
+from usstats._decision.net_benefit import (
     BinaryCohort,
     Cohort,
     Float,
@@ -32,7 +30,9 @@ from usstats._net_benefit import (
     reached,
     replicate_net_benefit,
 )
-from usstats._survival_benefit import survival_cohort
+from usstats._decision.results import DecisionCurve, NetBenefitDifference
+from usstats._decision.survival_benefit import survival_cohort
+from usstats._intervals import check_conf_level
 from usstats.errors import FailedResamplesWarning, SmallSampleWarning
 from usstats.resample import REFUSE_FAILED, Resamples, as_resamples, check_failures
 from usstats.results import read_only

@@ -10,20 +10,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usstats._check import check_cluster, check_option, check_outcome
-from usstats._decision_input import (
-    check_harm,
-    check_models,
-    check_prevalence,
-    check_thresholds,
-)
-from usstats._information import (
+from usstats._decision.information import (
     Information,
     ValueOfInformation,
     from_normal,
     from_replicates,
     information_table,
 )
-from usstats._net_benefit import (
+from usstats._decision.inputs import (
+    check_harm,
+    check_models,
+    check_prevalence,
+    check_thresholds,
+)
+from usstats._decision.net_benefit import (
     BinaryCohort,
     Codes,
     Float,

@@ -14,15 +14,6 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from usstats._auc_comparison import AucComparison, GlobalTest
-from usstats._auc_contrasts import (
-    Curves,
-    contrast_table,
-    global_test,
-    resampled_table,
-    with_margin,
-)
-from usstats._auc_limits import newcombe_limits, square_and_add
 from usstats._cases import Cases
 from usstats._check import (
     check_cluster,
@@ -33,10 +24,19 @@ from usstats._check import (
     check_outcome,
     check_risks,
 )
-from usstats._draws import Resamples
 from usstats._intervals import check_conf_level
 from usstats._multiplicity import Pair, adjust_p, check_adjustment, check_contrasts
-from usstats._placements import Placements, auc_covariance, place, place_each
+from usstats._resampling.draws import Resamples
+from usstats._roc.comparison import AucComparison, GlobalTest
+from usstats._roc.contrasts import (
+    Curves,
+    contrast_table,
+    global_test,
+    resampled_table,
+    with_margin,
+)
+from usstats._roc.limits import newcombe_limits, square_and_add
+from usstats._roc.placements import Placements, auc_covariance, place, place_each
 from usstats.errors import ArgumentError, SmallSampleWarning
 
 __all__ = [

@@ -12,8 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from usstats._check import check_option
-from usstats._multiplicity import adjust_p
-from usstats._table_one import (
+from usstats._describe.table_one import (
     COLUMNS,
     CONTINUOUS_TESTS,
     OVERALL,
@@ -22,6 +21,7 @@ from usstats._table_one import (
     Groups,
     describe_variable,
 )
+from usstats._multiplicity import adjust_p
 from usstats.errors import ArgumentError, MissingDataError, PairingError, SchemaError
 
 __all__ = ["Description", "adjust_p_values", "describe"]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from usstats._columns import (
+from usstats._fits.columns import (
     check_complete,
     check_describes,
     check_present,
@@ -21,11 +21,11 @@ from usstats._columns import (
     read_numbers,
     rows_in_words,
 )
+from usstats._fits.variables import VariableRange, describe_variable
 from usstats.errors import DesignError
 from usstats.formula import ordered_terms, parse_formula
 from usstats.splines import harrell_knots, rcs_basis
 from usstats.terms import Term, as_terms
-from usstats.variables import VariableRange, describe_variable
 
 __all__ = [
     "INTERCEPT",

@@ -16,8 +16,8 @@ from usstats._check import (
     check_risk,
     seed_or_fresh,
 )
-from usstats._external_centres import METHODS, centre_rows, check_centre, heterogeneity_table
-from usstats._external_tables import (
+from usstats._external.centres import METHODS, centre_rows, check_centre, heterogeneity_table
+from usstats._external.tables import (
     MODEL,
     OVERALL,
     in_order,

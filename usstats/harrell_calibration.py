@@ -15,14 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 from scipy.optimize import brentq
 
+from usstats._calibration.flexible import distances
+from usstats._calibration.goodness_of_fit import spiegelhalter
+from usstats._calibration.recalibration import Vector, _shift, finite_logit
 from usstats._check import check_lengths, check_outcome, check_risk
-from usstats._corrected_curves import smooth_calibration
-from usstats._flexible import distances
-from usstats._goodness_of_fit import spiegelhalter
-from usstats._indexes import rank_indexes, recalibrate
+from usstats._fits.likelihood import log_likelihood
 from usstats._intervals import check_conf_level
-from usstats._likelihood import log_likelihood
-from usstats._recalibration import Vector, _shift, finite_logit
+from usstats._validation.corrected_curves import smooth_calibration
+from usstats._validation.indexes import rank_indexes, recalibrate
 from usstats.errors import ArgumentError, SmallSampleWarning
 from usstats.proportions import wilson
 

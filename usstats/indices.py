@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from usstats._indexes import gini_mean_difference, rank_indexes
+from usstats._validation.indexes import gini_mean_difference, rank_indexes
 
 Float = np.float64
 Vector = NDArray[Float]

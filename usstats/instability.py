@@ -14,10 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from usstats._check import Float, check_option
-from usstats._corrected_curves import net_benefits, smooth_calibration
-from usstats._indexes import Side
 from usstats._intervals import check_conf_level
-from usstats._refits import Refits, average_copies
+from usstats._validation.corrected_curves import net_benefits, smooth_calibration
+from usstats._validation.indexes import Side
+from usstats._validation.refits import Refits, average_copies
 from usstats.results import read_only
 
 if TYPE_CHECKING:

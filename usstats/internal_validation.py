@@ -10,16 +10,16 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from usstats._check import Float
-from usstats._corrected_curves import (
+from usstats._intervals import check_conf_level
+from usstats._validation.corrected_curves import (
     CorrectedDecisionCurve,
     corrected_calibration,
     corrected_decision_curve,
 )
-from usstats._indexes import Side
-from usstats._intervals import check_conf_level
-from usstats._out_of_sample import auc_variance, corrected_auc_limits, out_of_sample_lp
-from usstats._plans import BootstrapPlan, Plan
-from usstats._refits import Refits
+from usstats._validation.indexes import Side
+from usstats._validation.out_of_sample import auc_variance, corrected_auc_limits, out_of_sample_lp
+from usstats._validation.plans import BootstrapPlan, Plan
+from usstats._validation.refits import Refits
 from usstats.errors import ArgumentError
 from usstats.instability import Instability, measure_instability
 from usstats.results import Estimate, unit_of_analysis

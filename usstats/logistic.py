@@ -14,21 +14,21 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from usstats._check import check_option
-from usstats._estimators import PENALISED, check_method, maximise
-from usstats._fit_tables import PROFILED, coefficient_table, with_profile
-from usstats._fitting import prepare
+from usstats._fits.estimators import PENALISED, check_method, maximise
+from usstats._fits.firth import ProfileLimits, firth_limits
+from usstats._fits.fitting import prepare
+from usstats._fits.likelihood_ratio import likelihood_ratio_table
+from usstats._fits.newton import newton_logistic
+from usstats._fits.newton_batch import newton_logistic_batch
+from usstats._fits.prepared import Prepared
+from usstats._fits.tables import PROFILED, coefficient_table, with_profile
+from usstats._fits.wald import anova_table, variance_inflation
 from usstats._intervals import check_conf_level, wald_interval
-from usstats._likelihood_ratio import likelihood_ratio_table
-from usstats._prepared import Prepared
 from usstats.contrasts import odds_ratio_table
 from usstats.design import DesignSpec, Term
 from usstats.errors import ArgumentError
-from usstats.firth import ProfileLimits, firth_limits
 from usstats.indices import fit_indices
-from usstats.newton import newton_logistic
-from usstats.newton_batch import newton_logistic_batch
 from usstats.results import unit_of_analysis
-from usstats.wald import anova_table, variance_inflation
 
 __all__ = ["LogisticFit", "fit_logistic", "newton_logistic", "newton_logistic_batch"]
 
@@ -247,7 +247,7 @@ class LogisticFit:
 
     def to_json(self, path: str | Path) -> None:
         """Write the model, without any patient's row, atomically."""
-        from usstats.model_json import write_fit
+        from usstats._fits.json_file import write_fit
 
         write_fit(self, path)
 
@@ -260,7 +260,7 @@ class LogisticFit:
         SchemaError
             With the path of the fault inside the file.
         """
-        from usstats.model_json import read_fit
+        from usstats._fits.json_file import read_fit
 
         return read_fit(path)
 

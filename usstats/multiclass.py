@@ -1,9 +1,9 @@
 """Several classes: each against the rest, AUCs with intervals, calibration of probabilities."""
 
-from usstats._multiclass_auc import MulticlassAuc, multiclass_auc
-from usstats._multiclass_calibration import MulticlassCalibration, assess_multiclass_calibration
-from usstats._multiclass_comparison import MulticlassAucComparison, compare_multiclass_auc
-from usstats._multiclass_report import MulticlassReport, multiclass_report
+from usstats._multiclass.auc import MulticlassAuc, multiclass_auc
+from usstats._multiclass.calibration import MulticlassCalibration, assess_multiclass_calibration
+from usstats._multiclass.comparison import MulticlassAucComparison, compare_multiclass_auc
+from usstats._multiclass.report import MulticlassReport, multiclass_report
 
 __all__ = [
     "MulticlassAuc",

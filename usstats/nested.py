@@ -15,21 +15,21 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from usstats._check import Float
-from usstats._draws import Resamples, as_resamples
-from usstats._indexes import TIED_DECIMALS, rank_indexes
+from usstats._fits.likelihood import log_likelihood
+from usstats._fits.newton import newton_logistic
+from usstats._fits.wald import wald_chi2
+from usstats._imputing.rubin import PooledTest, pool_likelihood_ratio
+from usstats._imputing.tables import Imputations
 from usstats._intervals import check_conf_level
-from usstats._likelihood import log_likelihood
-from usstats._plans import BootstrapPlan
-from usstats._refits import BatchRefits
+from usstats._resampling.draws import Resamples, as_resamples
+from usstats._validation.indexes import TIED_DECIMALS, rank_indexes
+from usstats._validation.plans import BootstrapPlan
+from usstats._validation.refits import BatchRefits
 from usstats.errors import ArgumentError, DesignError, PairingError
-from usstats.imputing import Imputations
 from usstats.logistic import LogisticFit
-from usstats.newton import newton_logistic
 from usstats.pooled_fit import PooledFit
-from usstats.pooling import PooledTest, pool_likelihood_ratio
 from usstats.resample import check_failures
 from usstats.results import Estimate
-from usstats.wald import wald_chi2
 
 Array = NDArray[Float]
 Fit = LogisticFit | PooledFit

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from usstats._nomogram_model import FittedModel, NomogramModel, check_shown, nomogram_model
-from usstats._nomogram_result import READING, Nomogram, OutcomeAxis
-from usstats.axes import AxisOptions, group_axes, group_variables
+from usstats._nomogram.axes import AxisOptions, group_axes, group_variables
+from usstats._nomogram.model import FittedModel, NomogramModel, check_shown, nomogram_model
+from usstats._nomogram.outcome_scale import OutcomeScale, shown_scales
+from usstats._nomogram.reading import NomogramReading
+from usstats._nomogram.result import READING, Nomogram, OutcomeAxis
+from usstats._nomogram.ticks import pretty
 from usstats.design import DesignSpec
 from usstats.errors import ArgumentError, DesignError
-from usstats.outcome_scale import OutcomeScale, shown_scales
-from usstats.reading import NomogramReading
-from usstats.ticks import pretty
 
 __all__ = ["FittedModel", "Nomogram", "NomogramReading", "build_nomogram"]
 

@@ -11,19 +11,19 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from usstats._check import check_n_jobs, seed_or_fresh
-from usstats._development import Development, develop, labels_of, refit
-from usstats._frozen_thresholds import choose_on_copies, judge_thresholds
-from usstats._judged import judge_measures
-from usstats._overfitting import FEW_EVENTS, better_judged, correct
-from usstats._plans import Plan, PlanOptions, make_plan
-from usstats._refits import RecipeRefits, Refits
-from usstats._validation_table import measure_table
+from usstats._imputing.tables import Imputations
+from usstats._validation.development import Development, develop, labels_of, refit
+from usstats._validation.frozen_thresholds import choose_on_copies, judge_thresholds
+from usstats._validation.judged import judge_measures
+from usstats._validation.overfitting import FEW_EVENTS, better_judged, correct
+from usstats._validation.plans import Plan, PlanOptions, make_plan
+from usstats._validation.refits import RecipeRefits, Refits
+from usstats._validation.table import measure_table
 from usstats.errors import (
     ArgumentError,
     FailedResamplesWarning,
     ResampleError,
 )
-from usstats.imputing import Imputations
 from usstats.internal_validation import InternalValidation
 from usstats.recipe import Recipe
 from usstats.resample import REFUSE_FAILED, WARN_FAILED

@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from scipy import special
 
 from usstats._check import Float
-from usstats._shared_design import check_same_design, learn_from_observed
+from usstats._fits.shared_design import check_same_design, learn_from_observed
+from usstats._fits.wald import anova_rows, variance_inflation
+from usstats._imputing.rubin import PooledEstimates, pool_estimates
+from usstats._imputing.tables import Imputations
 from usstats.contrasts import contrast_row, contrasts_of, odds_ratio_table
 from usstats.design import DesignSpec, read_model
 from usstats.errors import ArgumentError, PairingError
-from usstats.imputing import Imputations
 from usstats.logistic import LogisticFit, fit_logistic
-from usstats.pooling import PooledEstimates, pool_estimates
 from usstats.results import COLUMNS
 from usstats.terms import Term
-from usstats.wald import anova_rows, variance_inflation
 
 Vector = NDArray[Float]
 
@@ -190,7 +190,7 @@ class PooledFit:
 
     def to_json(self, path: str | Path) -> None:
         """Write the pooled model and what was pooled, without any patient's row, atomically."""
-        from usstats.pooled_json import write_pooled
+        from usstats._imputing.json_file import write_pooled
 
         write_pooled(self, path)
 
@@ -203,7 +203,7 @@ class PooledFit:
         SchemaError
             With the path of the fault inside the file.
         """
-        from usstats.pooled_json import read_pooled
+        from usstats._imputing.json_file import read_pooled
 
         return read_pooled(path)
 
@@ -243,7 +243,7 @@ def pool(fits: Sequence[LogisticFit], *, conf_level: float = 0.95) -> PooledFit:
 
     Examples
     --------
-    >>> from usstats.imputing import impute
+    >>> from usstats._imputing.tables import impute
     >>> df = pd.DataFrame({"x": [0.1, 0.4, None, 0.9, 1.3, 1.1, 0.2, 1.8],
     ...                    "y": [0, 1, 0, 0, 1, 1, 0, 1]})
     >>> pooled = pool([fit_logistic("y ~ x", copy) for copy in impute(df, m=5, seed=1)])
@@ -295,7 +295,7 @@ def fit_imputed(
 
     Examples
     --------
-    >>> from usstats.imputing import impute
+    >>> from usstats._imputing.tables import impute
     >>> rng = np.random.default_rng(1)
     >>> df = pd.DataFrame({"x": rng.normal(size=60)})
     >>> df["y"] = (rng.random(60) < 1 / (1 + np.exp(-df["x"]))).astype(int)

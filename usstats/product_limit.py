@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from usstats._censoring import (
+from usstats._check import check_cluster, check_option
+from usstats._influence import influence_se
+from usstats._intervals import check_conf_level, normal_quantile, wald_interval
+from usstats._survival.censoring import (
     FollowUp,
     ProductLimit,
     check_follow_up,
     check_horizons,
     event_curve,
 )
-from usstats._check import check_cluster, check_option
-from usstats._influence import influence_se
-from usstats._intervals import check_conf_level, normal_quantile, wald_interval
-from usstats._ipcw import CensoringMartingale, censoring_martingale
+from usstats._survival.ipcw import CensoringMartingale, censoring_martingale
 from usstats.errors import ArgumentError
 from usstats.results import Estimate, unit_of_analysis
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-from usstats._intervals import check_conf_level, normal_quantile, wald_interval
-from usstats._paired_tests import (
+from usstats._accuracy.paired_tests import (
     CochranQ,
     cochran_q,
     is_number,
     mcnemar,
     mcnemar_clustered,
 )
+from usstats._intervals import check_conf_level, normal_quantile, wald_interval
 from usstats.errors import ArgumentError
 from usstats.results import Interval
 

@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike
 
 from usstats._check import check_option
 from usstats._multiplicity import ADJUSTMENTS
-from usstats._obuchowski_rockette import GlobalReaderTest
-from usstats._reader_analysis import analyse
-from usstats._reader_plan import check_margin, check_pairs, load_readings, make_plan
-from usstats._reader_result import ReaderStudy
-from usstats._reader_table import with_columns
+from usstats._readers.analysis import analyse
+from usstats._readers.obuchowski_rockette import GlobalReaderTest
+from usstats._readers.plan import check_margin, check_pairs, load_readings, make_plan
+from usstats._readers.result import ReaderStudy
+from usstats._readers.table import with_columns
 
 __all__ = ["GlobalReaderTest", "ReaderStudy", "reader_study"]
 

@@ -17,15 +17,15 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from usstats._check import Float, check_option
-from usstats._imputation_columns import Method
-from usstats._plans import Plan
-from usstats._refits import Refit
-from usstats._shared_design import learn_from_observed
+from usstats._fits.newton import BATCH_ITERATIONS, newton_logistic
+from usstats._fits.shared_design import learn_from_observed
+from usstats._imputing.columns import Method
+from usstats._imputing.tables import Imputations, impute
+from usstats._validation.plans import Plan
+from usstats._validation.refits import Refit
 from usstats.design import DesignSpec, read_model
 from usstats.errors import ArgumentError, UsstatsError, UsstatsWarning
-from usstats.imputing import Imputations, impute
 from usstats.logistic import fit_logistic
-from usstats.newton import BATCH_ITERATIONS, newton_logistic
 from usstats.selection import LassoTuning
 from usstats.terms import Term, as_terms
 from usstats.thresholds import Threshold, choose_threshold

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from usstats._bootstrap_limits import bca_limits, jackknife_acceleration, percentile_limits
 from usstats._cases import FEW_CASES
 from usstats._check import (
     check_cluster,
@@ -23,10 +22,18 @@ from usstats._check import (
     check_outcome,
     check_risk,
 )
-from usstats._draws import Resamples, as_resamples
 from usstats._intervals import check_conf_level, wald_interval
-from usstats._reclassification_result import Reclassification
-from usstats._reclassified import CLASS_MEASURES, Codes, Float, Movements, Vector, direction
+from usstats._reclassification.movements import (
+    CLASS_MEASURES,
+    Codes,
+    Float,
+    Movements,
+    Vector,
+    direction,
+)
+from usstats._reclassification.result import Reclassification
+from usstats._resampling.draws import Resamples, as_resamples
+from usstats._resampling.limits import bca_limits, jackknife_acceleration, percentile_limits
 from usstats.errors import ArgumentError, RiskError, SmallSampleWarning, UsstatsWarning
 from usstats.resample import check_failures
 from usstats.results import COLUMNS

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usstats._bootstrap_limits import (
+from usstats._check import check_lengths, check_n_jobs, check_option
+from usstats._intervals import check_conf_level
+from usstats._resampling.draws import Resamples, as_resamples
+from usstats._resampling.limits import (
     bca_limits,
     boot_limits,
     jackknife_acceleration,
     percentile_limits,
 )
-from usstats._check import check_lengths, check_n_jobs, check_option
-from usstats._draws import Resamples, as_resamples
-from usstats._intervals import check_conf_level
 from usstats.errors import (
     ArgumentError,
     FailedResamplesWarning,

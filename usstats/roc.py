@@ -11,16 +11,16 @@ import warnings
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usstats._auc_limits import logit_limits, newcombe_limits, wald_limits
-from usstats._auc_resamples import auc_of_resamples, auc_without_each
 from usstats._cases import Cases, check_cases
 from usstats._check import check_option
-from usstats._draws import Resamples
 from usstats._intervals import check_conf_level
-from usstats._partial_auc import partial_auc
-from usstats._placements import Placements, covariance_of_wins, place
-from usstats._roc_curve import RocCurve, sensitivity_band
-from usstats._roc_points import RocPoints, roc_points
+from usstats._resampling.draws import Resamples
+from usstats._roc.curve import RocCurve, sensitivity_band
+from usstats._roc.limits import logit_limits, newcombe_limits, wald_limits
+from usstats._roc.partial_area import partial_auc
+from usstats._roc.placements import Placements, covariance_of_wins, place
+from usstats._roc.points import RocPoints, roc_points
+from usstats._roc.resampled import auc_of_resamples, auc_without_each
 from usstats.errors import DirectionWarning, SmallSampleWarning
 from usstats.resample import check_failures, interval_from_replicates
 from usstats.results import Estimate, read_only

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from scipy import special
 
 from usstats._check import Float, check_option
-from usstats._prepared import Prepared
-from usstats._shared_design import learn_from_observed
+from usstats._fits.lasso import LassoPath, lasso_path, penalty_path
+from usstats._fits.newton import newton_logistic
+from usstats._fits.prepared import Prepared
+from usstats._fits.shared_design import learn_from_observed
+from usstats._fits.wald import wald_chi2
 from usstats.design import DesignSpec
 from usstats.errors import ArgumentError
-from usstats.lasso import LassoPath, lasso_path, penalty_path
-from usstats.newton import newton_logistic
 from usstats.splits import make_folds
 from usstats.terms import Term
-from usstats.wald import wald_chi2
 
 Array = NDArray[Float]
 Codes = NDArray[np.int64]

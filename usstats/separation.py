@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize
 
 from usstats._check import check_lengths, check_outcome
-from usstats._scaling import scale_columns
+from usstats._fits.scaling import scale_columns
 from usstats.errors import FitError
 
 Float = np.float64

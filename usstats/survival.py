@@ -12,18 +12,18 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from usstats._baseline import Baseline
-from usstats._censoring import check_horizons
 from usstats._check import check_option
-from usstats._cox_data import CoxData, prepare_cox, read_survival_model
-from usstats._cox_fitting import maximise_cox
-from usstats._fit_tables import wald_table
+from usstats._fits.tables import wald_table
+from usstats._fits.wald import anova_table, variance_inflation, wald_chi2
 from usstats._intervals import check_conf_level, normal_quantile
+from usstats._survival.baseline import Baseline
+from usstats._survival.censoring import check_horizons
+from usstats._survival.cox_data import CoxData, prepare_cox, read_survival_model
+from usstats._survival.cox_fitting import maximise_cox
 from usstats.contrasts import odds_ratio_table
 from usstats.design import INTERCEPT, DesignSpec, Term
 from usstats.errors import ArgumentError
 from usstats.results import unit_of_analysis
-from usstats.wald import anova_table, variance_inflation, wald_chi2
 
 __all__ = ["CoxFit", "fit_cox"]
 
@@ -229,7 +229,7 @@ class CoxFit:
         Score test of the terms times g(t), as ``cox.zph`` of R's survival 3; Grambsch and
         Therneau (1994), Biometrika 81:515.
         """
-        from usstats._proportional_hazards import proportional_hazards_table
+        from usstats._survival.proportional_hazards import proportional_hazards_table
 
         return proportional_hazards_table(self, transform)
 
@@ -237,7 +237,7 @@ class CoxFit:
         """Apparent performance: lr_chi2, nagelkerke_r2, concordance, dxy, g (as rms's `cph`)."""
         if self.development is None:
             return pd.Series(self.stored_indices, name="estimate").rename_axis("measure")
-        from usstats._cox_indices import cox_indices
+        from usstats._survival.cox_indices import cox_indices
 
         return cox_indices(self, self.development, self._lp(self.development.X))
 
@@ -279,7 +279,7 @@ class CoxFit:
 
     def to_json(self, path: str | Path) -> None:
         """Write the model, without any patient's covariates, atomically."""
-        from usstats.cox_json import write_cox
+        from usstats._survival.json_file import write_cox
 
         write_cox(self, path)
 
@@ -292,7 +292,7 @@ class CoxFit:
         SchemaError
             With the path of the fault inside the file.
         """
-        from usstats.cox_json import read_cox
+        from usstats._survival.json_file import read_cox
 
         return read_cox(path)
 

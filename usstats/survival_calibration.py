@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from usstats._censoring import check_follow_up, check_horizons
+from usstats._calibration.flexible import curve_frame, curve_grid
 from usstats._check import check_cluster, check_lengths, check_option, check_risk
-from usstats._flexible import curve_frame, curve_grid
 from usstats._intervals import check_conf_level
-from usstats._survival_curve import CLIP, HazardCurve, group_table
-from usstats._survival_measures import (
+from usstats._survival.censoring import check_follow_up, check_horizons
+from usstats._survival.curve import CLIP, HazardCurve, group_table
+from usstats._survival.measures import (
     Cohort,
     Measure,
     calibration_slope,

@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg, special
 
-from usstats._censoring import FollowUp, check_follow_up, event_curve
 from usstats._check import check_lengths
+from usstats._survival.censoring import FollowUp, check_follow_up, event_curve
 from usstats.errors import ArgumentError, PairingError
 
 __all__ = ["LogRank", "logrank"]

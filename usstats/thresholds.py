@@ -13,6 +13,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from usstats._accuracy.comparisons import (
+    AccuracyComparison,
+    DecisionComparison,
+    compare_accuracy,
+    compare_decisions,
+)
+from usstats._accuracy.diagnostic import DiagnosticAccuracy, accuracy_table, clustered_table
 from usstats._check import (
     check_cluster,
     check_finite,
@@ -21,15 +28,8 @@ from usstats._check import (
     check_option,
     check_outcome,
 )
-from usstats._decision_comparison import (
-    AccuracyComparison,
-    DecisionComparison,
-    compare_accuracy,
-    compare_decisions,
-)
-from usstats._diagnostic import DiagnosticAccuracy, accuracy_table, clustered_table
 from usstats._intervals import check_conf_level
-from usstats._roc_points import RocPoints, roc_points
+from usstats._roc.points import RocPoints, roc_points
 from usstats.errors import ArgumentError
 
 __all__ = [

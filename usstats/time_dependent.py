@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from usstats._auc_limits import newcombe_limits
-from usstats._censoring import FollowUp, event_curve
 from usstats._check import check_option
-from usstats._ipcw import Weights, censoring_martingale, sequential_martingale
-from usstats._time_dependent import auc_at, brier_at
-from usstats._time_dependent_result import TimeDependent
-from usstats._time_dependent_study import Scores, Study, predictions_at
+from usstats._roc.limits import newcombe_limits
+from usstats._survival.censoring import FollowUp, event_curve
+from usstats._survival.ipcw import Weights, censoring_martingale, sequential_martingale
+from usstats._survival.time_dependent import auc_at, brier_at
+from usstats._survival.time_dependent_result import TimeDependent
+from usstats._survival.time_dependent_study import Scores, Study, predictions_at
 from usstats.concordance_index import concordance
 from usstats.errors import DirectionWarning, SmallSampleWarning, UsstatsWarning
 

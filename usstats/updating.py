@@ -11,7 +11,12 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from usstats._check import check_option
-from usstats._closed_test import (
+from usstats._fits.fitting import prepare
+from usstats._fits.newton import null_log_likelihood
+from usstats._fits.prepared import Prepared
+from usstats._imputing.tables import Imputations
+from usstats._intervals import check_conf_level, wald_interval
+from usstats._updating.closed_test import (
     LADDER,
     UNKNOWN,
     Comparison,
@@ -25,20 +30,15 @@ from usstats._closed_test import (
     ratio_tests,
     wald_tests,
 )
-from usstats._fitting import prepare
-from usstats._intervals import check_conf_level, wald_interval
-from usstats._prepared import Prepared
-from usstats._updating_covariance import propagate
-from usstats._updating_result import Fit, UpdatedModel
+from usstats._updating.covariance import propagate
+from usstats._updating.result import Fit, UpdatedModel
 from usstats.errors import (
     ArgumentError,
     DesignError,
     FitError,
     SmallSampleWarning,
 )
-from usstats.imputing import Imputations
 from usstats.logistic import LogisticFit, fit_logistic
-from usstats.newton import null_log_likelihood
 from usstats.pooled_fit import PooledFit
 from usstats.results import Estimate
 

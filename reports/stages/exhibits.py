@@ -32,7 +32,7 @@ from reports.tables import (
     table_one,
     truth_table,
 )
-from usstats._table_one import OVERALL
+from usstats._describe.table_one import OVERALL
 
 NUMBERS = "esr"
 

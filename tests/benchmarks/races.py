@@ -14,8 +14,8 @@ from numpy.testing import assert_allclose
 import usstats
 from tests.benchmarks import data, peers
 from tests.benchmarks.measure import Work
-from usstats.newton import newton_logistic
-from usstats.newton_batch import newton_logistic_batch
+from usstats._fits.newton import newton_logistic
+from usstats._fits.newton_batch import newton_logistic_batch
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from reports.cli import app, main
 from reports.model_file import read_model
 from reports.synthetic import make_noa_study
 from tests.reports.conftest import copy_study
-from usstats.model_json import content_digest
+from usstats._fits.json_file import content_digest
 
 COMMANDS = (
     "init",

@@ -13,7 +13,8 @@ from scipy import special, stats
 from scipy.interpolate import CubicHermiteSpline
 
 from tests.reference import load_case
-from usstats._flexible import distances
+from usstats._calibration.flexible import distances
+from usstats._calibration.smoothing import fit_spline
 from usstats.calibration import assess_calibration, hosmer_lemeshow, spiegelhalter
 from usstats.errors import (
     ArgumentError,
@@ -23,7 +24,6 @@ from usstats.errors import (
     SmallSampleWarning,
     UsstatsWarning,
 )
-from usstats.smoothing import fit_spline
 
 FLEXIBLE = ["ici", "e50", "e90", "emax"]
 

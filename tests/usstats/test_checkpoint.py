@@ -16,7 +16,7 @@ import pytest
 from joblib import parallel_config
 from scipy import special
 
-from usstats._checkpoint import MANIFEST, SHARD
+from usstats._validation.checkpoint import MANIFEST, SHARD
 from usstats.errors import ResampleError
 from usstats.imputation import fit_imputed, impute
 from usstats.logistic import LogisticFit, fit_logistic

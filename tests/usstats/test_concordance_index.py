@@ -8,8 +8,8 @@ import pytest
 
 from tests.reference import load_case
 from tests.usstats.survival_data import cohort, tied_table
-from usstats._censoring import FollowUp, censoring_curve
-from usstats._dominance import DominanceSums
+from usstats._survival.censoring import FollowUp, censoring_curve
+from usstats._survival.dominance import DominanceSums
 from usstats.concordance_index import concordance, harrell_c, uno_c
 from usstats.errors import (
     ArgumentError,

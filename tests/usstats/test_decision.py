@@ -330,7 +330,7 @@ def test_blocks_of_event_times_do_not_change_the_curve(monkeypatch, cells):
     times, events, p = simulate_competing()
     options = {"horizon": 1.2, "thresholds": [0.1, 0.5, 0.8]}
     whole = decision_curve_survival(times, events, {"m": p}, **options).frame()
-    monkeypatch.setattr("usstats._survival_benefit.BLOCK_CELLS", cells)
+    monkeypatch.setattr("usstats._decision.survival_benefit.BLOCK_CELLS", cells)
     again = decision_curve_survival(times, events, {"m": p}, **options).frame()
     pd.testing.assert_frame_equal(whole, again, rtol=1e-12)
 

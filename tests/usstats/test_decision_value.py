@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from usstats._information import from_normal, from_replicates
+from usstats._decision.information import from_normal, from_replicates
 from usstats.decision import decision_curve, decision_curve_survival
 from usstats.decision_value import ValueOfInformation, value_of_information
 from usstats.errors import (

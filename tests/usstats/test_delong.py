@@ -12,7 +12,7 @@ from scipy import stats
 from tests.reference import load_case, read_reference_table
 from usstats._intervals import two_sided_p
 from usstats._multiplicity import adjust_p
-from usstats._placements import auc_covariance, place
+from usstats._roc.placements import auc_covariance, place
 from usstats.delong import compare_auc, compare_auc_independent
 from usstats.errors import (
     ArgumentError,

@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from tests.reference import load_case
-from usstats._two_way import fisher_test
+from usstats._describe.two_way import fisher_test
 from usstats.describe import adjust_p_values, describe
 from usstats.errors import (
     ArgumentError,

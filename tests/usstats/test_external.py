@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import special, stats
 
-from usstats._meta_analysis import random_effects
+from usstats._external.meta_analysis import random_effects
 from usstats.calibration import assess_calibration
 from usstats.decision import decision_curve
 from usstats.errors import ArgumentError, OutcomeError, PairingError, SmallSampleWarning

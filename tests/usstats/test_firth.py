@@ -12,8 +12,8 @@ from scipy import optimize, special
 
 from tests.reference import ReferenceCase, load_case
 from tests.usstats.test_logistic import simulated
+from usstats._fits.firth import firth_test
 from usstats.errors import ArgumentError, SeparationError
-from usstats.firth import firth_test
 from usstats.logistic import LogisticFit, fit_logistic
 from usstats.nomogram import build_nomogram
 

@@ -10,7 +10,7 @@ from scipy import special, stats
 from scipy.interpolate import CubicSpline
 
 from tests.reference import load_case
-from usstats._meta_analysis import logit_limits
+from usstats._external.meta_analysis import logit_limits
 from usstats.calibration import assess_calibration, le_cessie_van_houwelingen, spiegelhalter
 from usstats.errors import ArgumentError, OutcomeError, PairingError, RiskError, SmallSampleWarning
 from usstats.harrell_calibration import (

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from usstats._chained import draw_regression, fit_multinomial, nearest_donors
+from usstats._imputing.chained import draw_regression, fit_multinomial, nearest_donors
 from usstats.errors import (
     ArgumentError,
     DesignError,

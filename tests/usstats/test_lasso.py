@@ -12,9 +12,9 @@ from sklearn.linear_model import LogisticRegression
 
 from tests.reference import ReferenceCase, load_case
 from tests.usstats.test_logistic import simulated
-from usstats._prepared import Prepared
+from usstats._fits.lasso import lasso_path
+from usstats._fits.prepared import Prepared
 from usstats.errors import ArgumentError, PairingError
-from usstats.lasso import lasso_path
 from usstats.logistic import LogisticFit, fit_logistic
 from usstats.nomogram import build_nomogram
 

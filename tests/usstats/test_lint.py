@@ -19,7 +19,8 @@ from tests.usstats.lint_studies import SHAPES, Study, clean_study
 from usstats._lint.finding import RULES
 from usstats._lint.folder import read_sheet
 from usstats._lint.leaks import loose_id
-from usstats._lint.parsing import as_number, as_numbers, plain_table
+from usstats._lint.parsing import plain_table
+from usstats._numbers import as_number, as_numbers
 from usstats.errors import ArgumentError, SchemaError
 from usstats.lint import LintReport, lint, rules_frame
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import optimize, stats
 from statsmodels.stats.meta_analysis import combine_effects
 
-from usstats._meta_analysis import logit_limits, random_effects
+from usstats._external.meta_analysis import logit_limits, random_effects
 
 #: Thirteen trials of BCG against tuberculosis (Colditz et al. 1994): cases and others, vaccinated
 #: and control.

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from scipy import special
 
 import usstats
-from usstats._indexes import rank_indexes
+from usstats._fits.newton_batch import newton_logistic_batch
+from usstats._validation.indexes import rank_indexes
 from usstats.errors import OptimismWarning, UsstatsError
 from usstats.logistic import LogisticFit, fit_logistic
-from usstats.newton_batch import newton_logistic_batch
 from usstats.optimism import validate
 from usstats.recipe import Recipe
 from usstats.selection import BackwardElimination, LassoTuning

@@ -11,9 +11,9 @@ import statsmodels.api as sm
 from numpy.typing import NDArray
 from scipy import special
 
+from usstats._fits.newton import newton_logistic
+from usstats._fits.newton_batch import newton_logistic_batch
 from usstats.errors import FitError
-from usstats.newton import newton_logistic
-from usstats.newton_batch import newton_logistic_batch
 
 Float = NDArray[np.float64]
 

@@ -16,12 +16,8 @@ from scipy import special
 from tests.reference import ReferenceCase, load_case
 from tests.usstats.models import appendicitis, appx_nomogram_fit, birthweight, birthwt_nomogram_fit
 from tests.usstats.test_logistic import simulated
-from usstats.errors import ArgumentError, DesignError
-from usstats.imputing import impute
-from usstats.logistic import LogisticFit, fit_logistic
-from usstats.nomogram import Nomogram, build_nomogram
-from usstats.pooled_fit import fit_imputed
-from usstats.ticks import (
+from usstats._imputing.tables import impute
+from usstats._nomogram.ticks import (
     log_ticks,
     logit_ticks,
     pretty,
@@ -30,6 +26,10 @@ from usstats.ticks import (
     tick_labels,
     turning_points,
 )
+from usstats.errors import ArgumentError, DesignError
+from usstats.logistic import LogisticFit, fit_logistic
+from usstats.nomogram import Nomogram, build_nomogram
+from usstats.pooled_fit import fit_imputed
 from usstats.updating import update_model
 
 Make = Callable[[], tuple[ReferenceCase, Nomogram]]

@@ -11,8 +11,15 @@ from scipy import special
 from sklearn.metrics import roc_auc_score
 
 from tests.reference import load_case, matrix_frame
-from usstats._indexes import Side, emax, gini_mean_difference, indexes, rank_indexes, recalibrate
-from usstats._out_of_sample import corrected_auc_limits
+from usstats._validation.indexes import (
+    Side,
+    emax,
+    gini_mean_difference,
+    indexes,
+    rank_indexes,
+    recalibrate,
+)
+from usstats._validation.out_of_sample import corrected_auc_limits
 from usstats.errors import (
     ArgumentError,
     DesignError,

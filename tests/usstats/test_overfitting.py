@@ -10,8 +10,8 @@ import pytest
 from scipy import special
 from sklearn.metrics import roc_auc_score
 
-from usstats._indexes import Side, indexes
-from usstats._overfitting import no_information, relative_overfitting
+from usstats._validation.indexes import Side, indexes
+from usstats._validation.overfitting import no_information, relative_overfitting
 from usstats.errors import ArgumentError, OptimismWarning
 from usstats.logistic import LogisticFit, fit_logistic
 from usstats.optimism import validate

@@ -10,11 +10,11 @@ import pytest
 from scipy import stats
 
 from tests.reference import load_case
+from usstats._imputing.rubin import barnard_rubin_df, pool_likelihood_ratio
 from usstats.errors import ArgumentError, DesignError, PairingError, SchemaError
 from usstats.imputation import PooledFit, fit_imputed, impute, pool, pool_estimates
 from usstats.logistic import LogisticFit, fit_logistic
 from usstats.nomogram import build_nomogram
-from usstats.pooling import barnard_rubin_df, pool_likelihood_ratio
 
 COLUMNS = {
     "estimate": "estimate",

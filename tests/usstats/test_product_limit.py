@@ -9,7 +9,7 @@ from scipy import stats
 
 from tests.reference import ReferenceCase, load_case
 from tests.usstats.survival_data import cohort, tied_table
-from usstats._censoring import FollowUp, censoring_curve
+from usstats._survival.censoring import FollowUp, censoring_curve
 from usstats.errors import ArgumentError, OutcomeError, PairingError
 from usstats.product_limit import kaplan_meier
 from usstats.survival_comparison import logrank

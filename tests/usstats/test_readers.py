@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from tests.reference import load_case
-from usstats._auc_limits import newcombe_limits
+from usstats._roc.limits import newcombe_limits
 from usstats.delong import compare_auc
 from usstats.errors import (
     ArgumentError,

@@ -10,6 +10,7 @@ import pytest
 from scipy import special, stats
 
 from tests.reference import load_case
+from usstats._fits.newton import newton_logistic
 from usstats.decision import decision_curve
 from usstats.delong import compare_auc
 from usstats.errors import (
@@ -20,7 +21,6 @@ from usstats.errors import (
     RiskError,
     SmallSampleWarning,
 )
-from usstats.newton import newton_logistic
 from usstats.reclassification import ReclassificationWarning, reclassify
 from usstats.resample import bootstrap
 

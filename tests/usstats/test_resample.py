@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
 from tests.reference import load_case, read_reference_table
-from usstats._bootstrap_limits import jackknife_acceleration
+from usstats._resampling.limits import jackknife_acceleration
 from usstats.errors import (
     ArgumentError,
     FailedResamplesWarning,

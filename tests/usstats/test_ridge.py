@@ -7,9 +7,9 @@ import pytest
 
 from tests.reference import load_case
 from tests.usstats.test_logistic import simulated
+from usstats._fits.ridge import penalty_factors, penalty_matrix, trace_penalty
 from usstats.errors import ArgumentError, DesignError
 from usstats.logistic import LogisticFit, fit_logistic
-from usstats.ridge import penalty_factors, penalty_matrix, trace_penalty
 
 FORMULA = "y ~ rcs(age, 4)*site + log(fsh) + left"
 

@@ -9,9 +9,9 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from tests.reference import load_case, read_reference_table
-from usstats._auc_limits import newcombe_limits, square_and_add
-from usstats._auc_resamples import auc_of_resamples, auc_without_each
-from usstats._placements import place
+from usstats._roc.limits import newcombe_limits, square_and_add
+from usstats._roc.placements import place
+from usstats._roc.resampled import auc_of_resamples, auc_without_each
 from usstats.errors import (
     ArgumentError,
     DirectionWarning,

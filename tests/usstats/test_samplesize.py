@@ -11,9 +11,9 @@ from scipy import special, stats
 
 import usstats
 from tests.reference import load_case
-from usstats._size_development import cox_snell_of_auc
-from usstats._size_roc import binormal_covariance
-from usstats._size_validation import hanley_mcneil_newcombe
+from usstats._sizes.development import cox_snell_of_auc
+from usstats._sizes.roc import binormal_covariance
+from usstats._sizes.validation import hanley_mcneil_newcombe
 from usstats.errors import ArgumentError
 from usstats.samplesize import (
     design_effect,

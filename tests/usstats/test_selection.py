@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from scipy import special
 
+from usstats._fits.lasso import lasso_path
 from usstats.design import learn_design
 from usstats.errors import ArgumentError, SmallSampleWarning
-from usstats.lasso import lasso_path
 from usstats.logistic import fit_logistic
 from usstats.optimism import validate
 from usstats.recipe import Recipe

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import special
 
-import usstats.smoothing as smoothing
+import usstats._calibration.smoothing as smoothing
 from tests.reference import load_case
+from usstats._calibration.smoothing import fit_loess, fit_spline
 from usstats.errors import FitError
-from usstats.smoothing import fit_loess, fit_spline
 
 
 def naive_loess(x, y, at, span=0.75):

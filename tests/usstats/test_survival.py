@@ -17,8 +17,9 @@ from scipy import optimize, stats
 
 from tests.reference import ReferenceCase, load_case, matrix_frame, read_reference_table
 from tests.usstats.survival_data import cohort, tied_table
-from usstats._cox_data import read_survival_model
-from usstats._partial_likelihood import PartialLikelihood
+from usstats._fits.json_file import content_digest
+from usstats._survival.cox_data import read_survival_model
+from usstats._survival.partial_likelihood import PartialLikelihood
 from usstats.decision import decision_curve_survival
 from usstats.errors import (
     ArgumentError,
@@ -29,7 +30,6 @@ from usstats.errors import (
     SchemaError,
     SeparationError,
 )
-from usstats.model_json import content_digest
 from usstats.survival import CoxFit, fit_cox
 
 FORMULA = "Surv(time, dead) ~ age + sex + ph.ecog"

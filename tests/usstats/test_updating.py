@@ -10,8 +10,9 @@ import pytest
 import statsmodels.api as sm
 from scipy import optimize, special, stats
 
-from usstats._closed_test import new_intercept, new_slope
-from usstats._updating_covariance import jacobian
+from usstats._imputing.tables import impute
+from usstats._updating.closed_test import new_intercept, new_slope
+from usstats._updating.covariance import jacobian
 from usstats.calibration import assess_calibration
 from usstats.errors import (
     ArgumentError,
@@ -23,7 +24,6 @@ from usstats.errors import (
     SmallSampleWarning,
 )
 from usstats.external import evaluate
-from usstats.imputing import impute
 from usstats.logistic import LogisticFit, fit_logistic
 from usstats.nomogram import build_nomogram
 from usstats.pooled_fit import fit_imputed

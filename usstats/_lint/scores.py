@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from usstats._fits.newton import newton_logistic
 from usstats.errors import UsstatsError, UsstatsWarning
-from usstats.newton import newton_logistic
 from usstats.roc import auc
 from usstats.shift import EDGE
 

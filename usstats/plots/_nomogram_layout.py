@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from usstats.axes import Axis, Ticks
+from usstats._nomogram.axes import Axis, Ticks
+from usstats._nomogram.ticks import minor_ticks, pretty, tick_label, tick_labels
 from usstats.nomogram import Nomogram
 from usstats.plots._labels import Measure, Placed, spread, thinned, wrap
-from usstats.ticks import minor_ticks, pretty, tick_label, tick_labels
 
 Float = np.float64
 

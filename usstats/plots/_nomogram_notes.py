@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from usstats._nomogram.reading import OutcomeReading
 from usstats.nomogram import Nomogram, NomogramReading
-from usstats.reading import OutcomeReading
 
 _LEAST_SHOWN = 0.0001
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from usstats._nomogram.density import axis_density
 from usstats.errors import ArgumentError
 from usstats.nomogram import Nomogram, NomogramReading
-from usstats.nomogram_density import axis_density
 from usstats.plots._labels import Placed
 from usstats.plots._nomogram_layout import (
     DENSITY,

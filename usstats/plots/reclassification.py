@@ -11,7 +11,7 @@ from usstats.plots.style import OKABE_ITO, REFERENCE_GREY, journal_style, new_ax
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from usstats._reclassification_result import Reclassification
+    from usstats._reclassification.result import Reclassification
 
 _LOOKS = {
     0: {"label": "Non-events", "color": OKABE_ITO[0], "marker": "o"},

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from usstats._partial_auc import check_range
-from usstats._roc_points import height
+from usstats._roc.partial_area import check_range
+from usstats._roc.points import height
 from usstats.errors import ArgumentError
 from usstats.plots.style import (
     MARKERS,

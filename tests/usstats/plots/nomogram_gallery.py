@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from usstats.imputing import impute
+from usstats._imputing.tables import impute
 from usstats.logistic import LogisticFit, fit_logistic
 from usstats.nomogram import Nomogram, build_nomogram
 from usstats.pooled_fit import fit_imputed

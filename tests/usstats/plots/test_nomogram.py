@@ -20,9 +20,9 @@ from tests.usstats.plots.nomogram_gallery import (
     gallery_nomogram,
     overlays,
 )
+from usstats._nomogram.density import axis_density
 from usstats.errors import ArgumentError, MissingGlyphWarning, UsstatsWarning
 from usstats.nomogram import Nomogram, build_nomogram
-from usstats.nomogram_density import axis_density
 from usstats.plots import _fonts
 from usstats.plots._labels import roundness, spread, thinned, wrap
 from usstats.plots.nomogram import plot_nomogram

@@ -1,0 +1,1 @@
+"""Decisions against the truth: tables, paired tests, predictive values."""

@@ -1,0 +1,1 @@
+"""Kappas, intraclass correlation, limits of agreement."""

@@ -1,0 +1,1 @@
+"""Recalibration, flexible curves, tests of fit."""

@@ -1,0 +1,1 @@
+"""Net benefit, with and without censoring, and the value of knowing it."""

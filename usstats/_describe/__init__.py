@@ -1,0 +1,1 @@
+"""Table 1: its tests, over patients and over images."""

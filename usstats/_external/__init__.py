@@ -1,0 +1,1 @@
+"""External validation: centres, their summary, tables."""

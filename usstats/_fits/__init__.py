@@ -1,0 +1,1 @@
+"""Fitting: likelihoods, scaling, tables of coefficients."""

@@ -1,0 +1,1 @@
+"""Several classes: labels, areas, report, calibration."""

@@ -1,0 +1,1 @@
+"""Masks and maps compared pixel by pixel."""

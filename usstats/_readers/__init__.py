@@ -1,0 +1,1 @@
+"""Reader studies: the table of readings, figures of merit, their analysis."""

@@ -1,0 +1,1 @@
+"""Movements between risk groups."""

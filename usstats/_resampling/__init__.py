@@ -1,0 +1,1 @@
+"""Draws of patients and the limits made of replicates."""

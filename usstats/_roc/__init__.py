@@ -1,0 +1,1 @@
+"""Areas under ROC curves: placements, covariances, limits, contrasts."""

@@ -1,0 +1,1 @@
+"""Censored times: weights, partial likelihood, measures at a time."""

@@ -1,0 +1,1 @@
+"""The rungs of model updating and the closed test."""

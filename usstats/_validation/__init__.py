@@ -1,0 +1,1 @@
+"""Internal validation: plans of resamples, refits, corrected curves."""
