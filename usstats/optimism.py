@@ -12,7 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from usstats._check import check_n_jobs, seed_or_fresh
 from usstats._imputing.tables import Imputations
-from usstats._validation.development import Development, develop, labels_of, refit
+from usstats._validation.development import (
+    Development,
+    Progress,
+    develop,
+    labels_of,
+    refit,
+)
 from usstats._validation.frozen_thresholds import choose_on_copies, judge_thresholds
 from usstats._validation.judged import judge_measures
 from usstats._validation.overfitting import FEW_EVENTS, better_judged, correct
@@ -45,6 +51,7 @@ def validate(
     resamples: Any = None,
     n_jobs: int = 1,
     checkpoint: str | Path | None = None,
+    progress: Progress | None = None,
 ) -> InternalValidation:
     """Optimism-corrected performance: refit in resamples, judge on the development patients.
 
@@ -86,6 +93,8 @@ def validate(
         there and ends with the digits of a whole one; the folder of other data, another recipe or
         other draws is refused. A model that is refitted as it is takes moments and leaves only
         the manifest.
+    progress : callable, optional
+        Called with (replicates done, replicates in all) while a recipe is repeated.
 
     Returns
     -------
@@ -156,7 +165,9 @@ def validate(
     )
     case = develop(fit, data, recipe, seed=seed, cluster=cluster)
     plan = make_plan(case.y.astype(np.int64), options)
-    refits = refit(case, plan, n_jobs=check_n_jobs(n_jobs), checkpoint=checkpoint)
+    refits = refit(
+        case, plan, n_jobs=check_n_jobs(n_jobs), checkpoint=checkpoint, progress=progress
+    )
     _check_failed(refits.failed)
     if resamples is None and case.events_per_parameter < FEW_EVENTS:
         insists = method == "harrell"

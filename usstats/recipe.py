@@ -7,7 +7,7 @@ them is more optimistic than it says.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -222,14 +222,15 @@ class Kitchen:
     seed: int | None
     patient: NDArray[np.int64]
 
-    def cook(self, plan: Plan, which: Sequence[int], *, n_jobs: int = 1) -> list[Refit | None]:
-        """The recipe in some replicates of the plan; None where a step failed."""
+    def cook(self, plan: Plan, which: Sequence[int], *, n_jobs: int = 1) -> Iterator[Refit | None]:
+        """The recipe in some replicates of the plan, in order; None where a step failed."""
         if n_jobs == 1:
-            return [self.cook_one(plan, i) for i in which]
+            return (self.cook_one(plan, i) for i in which)
         from joblib import Parallel, delayed
 
         jobs = (delayed(self.cook_one)(plan, i) for i in which)
-        return list(Parallel(n_jobs=n_jobs, batch_size=_JOBS_AT_A_TIME)(jobs))
+        workers = Parallel(n_jobs=n_jobs, batch_size=_JOBS_AT_A_TIME, return_as="generator")
+        return iter(workers(jobs))
 
     def cook_one(self, plan: Plan, i: int) -> Refit | None:
         """Replicate `i`: draw, complete, select, place knots, fit, pool, predict.

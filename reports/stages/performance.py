@@ -32,11 +32,13 @@ from usstats.thresholds import diagnostic_accuracy
 
 def validate(work: Workspace) -> None:
     """Optimism-corrected performance of every model by refitting its whole recipe (R17)."""
+    from dl.progress import console_progress, reporter
+
     study = work.study
     development = read_patients(work, "development")
     thresholds = study.config.decision.thresholds()
+    progress = console_progress()
     for model in study.config.models:
-        work.say(f"  {model.name}: {study.config.validation.n_boot} resamples")
         table = development[["patient_id", "event", *variables_of([model])]]
         result = validate_model(
             read_fit(work, model.name),
@@ -45,6 +47,7 @@ def validate(work: Workspace) -> None:
             recipe=recipe_for(study, model, imputes=bool(table.isna().any().any())),
             seed=study.config.seed,
             n_jobs=WORKERS,
+            progress=reporter(progress, f"  {model.name}: resamples"),
         )
         write_csv(work.folder / f"{model.name}.csv", result.frame())
         write_csv(work.folder / f"{model.name}_auc.csv", result.interval("auc").frame())
@@ -53,6 +56,7 @@ def validate(work: Workspace) -> None:
         write_csv(work.folder / f"{model.name}_calibration.csv", result.calibration_curve())
         if model is study.config.nomogram:
             save_instability(work.folder, result.instability())
+    progress.close()
 
 
 def compare(work: Workspace) -> None:

@@ -55,6 +55,24 @@ def recipe_of(path: Path) -> Recipe:
     return Recipe(formula="y ~ a + b + c + d", select=Fragile(str(path)))
 
 
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("stored", [False, True])
+def test_progress_counts_the_replicates(tmp_path: Path, n_jobs: int, stored: bool) -> None:
+    data, fit = cohort()
+    heard: list[tuple[int, int]] = []
+    validate(
+        fit,
+        data,
+        n_boot=SHARD + 3,
+        seed=1,
+        recipe=recipe_of(tmp_path / "never"),
+        n_jobs=n_jobs,
+        checkpoint=tmp_path / "shards" if stored else None,
+        progress=lambda done, total: heard.append((done, total)),
+    )
+    assert heard == [(i + 1, SHARD + 3) for i in range(SHARD + 3)]
+
+
 @pytest.mark.parametrize("after", [0, 3, SHARD + 7])
 def test_a_killed_run_goes_on_with_the_same_digits(tmp_path: Path, after: int) -> None:
     data, fit = cohort()

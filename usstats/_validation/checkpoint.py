@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,7 +31,7 @@ MANIFEST = "manifest.json"
 #: Replicates in a file: what a kill can cost at most.
 SHARD = 16
 
-Cook = Callable[[Sequence[int]], list[Refit | None]]
+Cook = Callable[[Sequence[int]], Iterable[Refit | None]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from usstats._imputing.tables import Imputations
 from usstats._validation.checkpoint import Checkpoint
 from usstats._validation.indexes import Side
 from usstats._validation.plans import Plan
-from usstats._validation.refits import BatchRefits, RecipeRefits, Refits
+from usstats._validation.refits import BatchRefits, RecipeRefits, Refit, Refits
 from usstats.design import DesignSpec
 from usstats.errors import ArgumentError, MissingDataError, PairingError
 from usstats.logistic import LogisticFit
@@ -27,6 +28,7 @@ from usstats.recipe import Kitchen, Recipe
 from usstats.terms import as_terms
 
 Array = NDArray[Float]
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +177,12 @@ def _with_imputation(recipe: Recipe, data: pd.DataFrame | Imputations) -> Recipe
 
 
 def refit(
-    case: Development, plan: Plan, *, n_jobs: int, checkpoint: str | Path | None = None
+    case: Development,
+    plan: Plan,
+    *,
+    n_jobs: int,
+    checkpoint: str | Path | None = None,
+    progress: Progress | None = None,
 ) -> Refits:
     """The model, or its recipe, in every replicate of the plan."""
     kitchen = case.kitchen
@@ -184,4 +191,13 @@ def refit(
         return BatchRefits.fit(kitchen.spec.matrix(kitchen.data), case.y, plan)
     cook = partial(kitchen.cook, plan, n_jobs=n_jobs)
     made = cook(range(plan.n_boot)) if stored is None else stored.replicates(plan, cook)
-    return RecipeRefits(refits=list(made), y=case.y, plan=plan)
+    return RecipeRefits(refits=list(_reported(made, plan.n_boot, progress)), y=case.y, plan=plan)
+
+
+def _reported(
+    made: Iterable[Refit | None], total: int, progress: Progress | None
+) -> Iterator[Refit | None]:
+    for done, one in enumerate(made, start=1):
+        yield one
+        if progress is not None:
+            progress(done, total)
