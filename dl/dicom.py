@@ -34,8 +34,10 @@ _DECODING = (
 )
 
 
-def read_dicom(path: Path, *, bits: int | None = None) -> NDArray[np.uint8]:
-    """Read a single-frame DICOM image as 8-bit gray or RGB.
+def read_dicom(
+    path: Path, *, bits: int | None = None, frame: int | None = None
+) -> NDArray[np.uint8]:
+    """Read one frame of a DICOM image as 8-bit gray or RGB.
 
     YBR and palette colour become RGB, MONOCHROME1 is inverted, rescale slope and window are
     applied where the header holds them, and other gray values are scaled from BitsStored.
@@ -43,12 +45,12 @@ def read_dicom(path: Path, *, bits: int | None = None) -> NDArray[np.uint8]:
     Raises
     ------
     ImageError
-        No pixels, several frames, too large, truncated, or a transfer syntax that cannot be
-        decoded. The message never quotes the header, which may name the patient.
+        No pixels, several frames and none chosen, too large, truncated, or a transfer syntax that
+        cannot be decoded. The message never quotes the header, which may name the patient.
     """
     with _silent_pydicom():
         header = _header(path)
-        values = _pixels(path, header)
+        values = _pixels(path, header, frame)
         scale = _gray_scale(path, header)
     if values.ndim == 3:
         return _colour(path, values)
@@ -81,14 +83,33 @@ class _GrayScale:
     inverted: bool
 
 
+def read_header(path: Path) -> Any:
+    """The dataset of a file that holds an image, checked for its size.
+
+    Raises
+    ------
+    ImageError
+        No image, too large, or damaged.
+    """
+    with _silent_pydicom():
+        return _header(path)
+
+
+def number(value: Any) -> float | None:
+    """A header value as a number; None where it is none."""
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError):
+        return None
+
+
 def _header(path: Path) -> Any:
     import pydicom
 
-    from dl.images import _check_single_frame, _check_size
+    from dl.images import _check_size
 
     try:
         header = pydicom.dcmread(path)
-        n_frames = int(header.get("NumberOfFrames") or 1)
         height, width = int(header.get("Rows") or 0), int(header.get("Columns") or 0)
     except _DECODING as error:
         raise ImageError(_damaged(path, error)) from None
@@ -96,15 +117,18 @@ def _header(path: Path) -> Any:
         msg = f"{path}: this DICOM object holds no image pixels (a report, index or plan?)."
         raise ImageError(msg)
     _check_size(path, width, height)
-    _check_single_frame(path, n_frames)
     return header
 
 
-def _pixels(path: Path, header: Any) -> NDArray[Any]:
+def _pixels(path: Path, header: Any, frame: int | None) -> NDArray[Any]:
     from pydicom.pixels import apply_color_lut, pixel_array
 
+    from dl.images import chosen_frame
+
+    n_frames = number(header.get("NumberOfFrames")) or 1
+    chosen = chosen_frame(path, int(n_frames), frame)
     try:
-        values = pixel_array(header)
+        values = pixel_array(header, index=chosen)
         if header.PhotometricInterpretation == "PALETTE COLOR":
             values = apply_color_lut(values, header)
     except _DECODING as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,7 +16,15 @@ from scipy.spatial.distance import pdist
 from dl.errors import MaskError
 from usstats.errors import ArgumentError
 
-__all__ = ["LesionGeometry", "crop_roi", "grow_box", "lesion_geometry", "letterbox", "roi_box"]
+__all__ = [
+    "LesionGeometry",
+    "crop_roi",
+    "grow_box",
+    "lesion_geometry",
+    "letterbox",
+    "letterbox_box",
+    "roi_box",
+]
 
 Box = tuple[int, int, int, int]
 #: Connected parts below this share of the mask are specks and do not stretch the box.
@@ -97,12 +106,20 @@ def lesion_geometry(mask: ArrayLike, pixel_spacing_mm: float | ArrayLike) -> Les
 
 
 def roi_box(roi: ArrayLike, shape: tuple[int, ...]) -> Box:
-    """Return (left, top, right, bottom), half open, of a mask or a box inside `shape`.
+    """Return (left, top, right, bottom), half open, of a mask, box or polygon inside `shape`.
+
+    Parameters
+    ----------
+    roi : (H, W) mask, (4,) box, or (2 k,) corners x1 y1 x2 y2 ... of a polygon with k of 3 or more
+        In pixels.
+    shape : tuple of int
+        Of the image.
 
     Raises
     ------
     MaskError
-        The mask is empty or of another size than the image, or the box lies outside it.
+        The mask is empty or of another size than the image, the box or polygon lies outside it,
+        or the polygon has no area.
 
     Examples
     --------
@@ -112,6 +129,8 @@ def roi_box(roi: ArrayLike, shape: tuple[int, ...]) -> Box:
     (2, 1, 7, 3)
     """
     region = np.asarray(roi)
+    if region.ndim == 1 and region.size >= 6:
+        return _box_of_polygon(region, shape)
     if region.ndim == 1:
         return _checked_box(region, shape)
     mask = _checked_mask(region)
@@ -153,7 +172,7 @@ def crop_roi(image: NDArray[Any], roi: ArrayLike, *, margin: float = 0.25) -> ND
     Parameters
     ----------
     image : (H, W) or (H, W, 3)
-    roi : (H, W) mask, or (left, top, right, bottom) in pixels, half open
+    roi : (H, W) mask, (left, top, right, bottom) half open, or polygon, see `roi_box`
         All parts of the mask are kept, apart from specks below 1 % of it.
     margin : float
         Share of the region's longer side added on each side, clipped at the image's border.
@@ -195,16 +214,28 @@ def letterbox(image: NDArray[Any], size: int) -> NDArray[Any]:
     >>> np.flatnonzero(boxed.any(axis=1)).tolist() == list(range(8, 24))
     True
     """
-    height, width = image.shape[:2]
-    scale = size / max(height, width)
-    new = max(1, round(width * scale)), max(1, round(height * scale))
+    left, top, right, bottom = letterbox_box(image.shape, size)
     mask = image.dtype == bool
     how = Image.Resampling.NEAREST if mask else Image.Resampling.BILINEAR
     source = Image.fromarray(image.astype(np.uint8) if mask else np.ascontiguousarray(image))
     boxed = np.zeros((size, size, *image.shape[2:]), dtype=image.dtype)
-    left, top = (size - new[0]) // 2, (size - new[1]) // 2
-    boxed[top : top + new[1], left : left + new[0]] = np.asarray(source.resize(new, how))
+    boxed[top:bottom, left:right] = np.asarray(source.resize((right - left, bottom - top), how))
     return boxed
+
+
+def letterbox_box(shape: tuple[int, ...], size: int) -> Box:
+    """Where in its square of `size` pixels `letterbox` puts an image of a shape.
+
+    Examples
+    --------
+    >>> letterbox_box((50, 100), 32)
+    (0, 8, 32, 24)
+    """
+    height, width = shape[:2]
+    scale = size / max(height, width)
+    new = max(1, round(width * scale)), max(1, round(height * scale))
+    left, top = (size - new[0]) // 2, (size - new[1]) // 2
+    return left, top, left + new[0], top + new[1]
 
 
 def _spacing(pixel_spacing_mm: float | ArrayLike) -> NDArray[np.float64]:
@@ -234,7 +265,10 @@ def _checked_mask(mask: ArrayLike) -> NDArray[np.bool_]:
 
 def _checked_box(box: NDArray[Any], shape: tuple[int, ...]) -> Box:
     if box.shape != (4,) or not np.isfinite(box.astype(float)).all():
-        msg = f"A box is (left, top, right, bottom) in pixels; got {box.tolist()}."
+        msg = (
+            "A box is (left, top, right, bottom), and a polygon x1 y1 x2 y2 x3 y3 ..., in pixels; "
+            f"got {box.tolist()}."
+        )
         raise MaskError(msg)
     left, top, right, bottom = (round(float(v)) for v in box)
     if not (0 <= left < right <= shape[1] and 0 <= top < bottom <= shape[0]):
@@ -244,6 +278,31 @@ def _checked_box(box: NDArray[Any], shape: tuple[int, ...]) -> Box:
         )
         raise MaskError(msg)
     return left, top, right, bottom
+
+
+def _box_of_polygon(numbers: NDArray[Any], shape: tuple[int, ...]) -> Box:
+    """The whole pixels that a polygon touches."""
+    if numbers.size % 2 or not np.isfinite(numbers.astype(float)).all():
+        msg = f"A polygon is x1 y1 x2 y2 x3 y3 ... in pixels; got {numbers.size} numbers."
+        raise MaskError(msg)
+    corners = numbers.astype(float).reshape(-1, 2)
+    (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
+    if left < 0 or top < 0 or right > shape[1] or bottom > shape[0]:
+        msg = (
+            f"The polygon reaches from ({left:g}, {top:g}) to ({right:g}, {bottom:g}), beyond the "
+            f"image of {shape[1]} x {shape[0]} pixels."
+        )
+        raise MaskError(msg)
+    if _enclosed(corners) == 0:
+        msg = f"The polygon of {len(corners)} corners encloses no area."
+        raise MaskError(msg)
+    return int(left), int(top), math.ceil(right), math.ceil(bottom)
+
+
+def _enclosed(corners: NDArray[np.float64]) -> float:
+    """Area of a polygon by the shoelace formula."""
+    x, y = corners.T
+    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
 
 
 def _parts(mask: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[Any]]:

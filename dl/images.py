@@ -25,6 +25,7 @@ __all__ = [
     "letterbox",
     "read_image",
     "read_mask",
+    "read_regions",
     "roi_box",
 ]
 
@@ -48,7 +49,9 @@ _DECODING = (
 _MAX_BETWEEN = 0.25
 
 
-def read_image(path: str | Path, *, bits: int | None = None) -> NDArray[np.uint8]:
+def read_image(
+    path: str | Path, *, bits: int | None = None, frame: int | None = None
+) -> NDArray[np.uint8]:
     """Read one still image as 8-bit gray or RGB.
 
     Parameters
@@ -58,6 +61,8 @@ def read_image(path: str | Path, *, bits: int | None = None) -> NDArray[np.uint8
     bits : int, optional
         Bits in use of a 16-bit gray image; by default all 16, or BitsStored of a DICOM file.
         Values are divided so that 2**bits - 1 becomes 255: scaled, never clipped or stretched.
+    frame : int, optional
+        Which frame of a loop, counted from 0. A loop is refused without it.
 
     Returns
     -------
@@ -67,8 +72,8 @@ def read_image(path: str | Path, *, bits: int | None = None) -> NDArray[np.uint8
     Raises
     ------
     ImageError
-        Absent, empty, truncated, of another format, of several frames, or over 40 megapixels
-        (read from the header, before decoding).
+        Absent, empty, truncated, of another format, of several frames and none chosen, or over
+        40 megapixels (read from the header, before decoding).
 
     Examples
     --------
@@ -80,13 +85,13 @@ def read_image(path: str | Path, *, bits: int | None = None) -> NDArray[np.uint8
     [[0, 1, 255]]
     """
     path = Path(path)
-    if _is_dicom(path):
+    if is_dicom(path):
         from dl.dicom import read_dicom
 
-        return read_dicom(path, bits=bits)
+        return read_dicom(path, bits=bits, frame=frame)
     with _open(path) as picture:
         _check_size(path, *picture.size)
-        return _to_8_bits(path, _decode(path, picture), bits)
+        return _to_8_bits(path, _decode(path, picture, frame), bits)
 
 
 def read_mask(path: str | Path) -> NDArray[np.bool_]:
@@ -117,6 +122,37 @@ def read_mask(path: str | Path) -> NDArray[np.bool_]:
     return _binary(Path(path), values)
 
 
+def read_regions(path: str | Path, n_classes: int) -> NDArray[np.uint8]:
+    """Read a label map of several regions: 0 is the background, 1 to n_classes - 1 the regions.
+
+    Parameters
+    ----------
+    path : path
+    n_classes : int
+        The background included.
+
+    Returns
+    -------
+    (H, W) uint8
+
+    Raises
+    ------
+    MaskError
+        In colour, or with a level that is no class: levels are counted, never guessed.
+    ImageError
+        As in `read_image`.
+    """
+    values = read_image(path)
+    if values.ndim == 2 and values.max() < n_classes:
+        return values
+    what = "colours" if values.ndim == 3 else f"the level {values.max()}"
+    msg = (
+        f"{path}: a map of regions must hold the gray levels 0 (background) to {n_classes - 1}, "
+        f"one a region; it holds {what}. Write it as an 8-bit gray image without smoothing."
+    )
+    raise MaskError(msg)
+
+
 def _binary(path: Path, values: NDArray[np.uint8]) -> NDArray[np.bool_]:
     levels = np.unique(values)
     top = int(levels[-1])
@@ -133,7 +169,14 @@ def _binary(path: Path, values: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return inside
 
 
-def _is_dicom(path: Path) -> bool:
+def is_dicom(path: Path) -> bool:
+    """Whether a file begins as DICOM files do, whatever its name.
+
+    Raises
+    ------
+    ImageError
+        It cannot be opened, or is empty.
+    """
     try:
         with path.open("rb") as file:
             head = file.read(132)
@@ -180,30 +223,43 @@ def _too_large(path: Path, size: str) -> str:
     )
 
 
-def _check_single_frame(path: Path, n_frames: int) -> None:
-    if n_frames > 1:
+def chosen_frame(path: Path, n_frames: int, frame: int | None) -> int:
+    """The frame to read, 0 of a still image.
+
+    Raises
+    ------
+    ImageError
+        Several frames and none chosen, or one that is not there.
+    """
+    if frame is None and n_frames > 1:
         msg = (
-            f"{path}: {n_frames} frames; a single still image is needed. Choose the frame and "
-            "export it by itself."
+            f"{path}: {n_frames} frames; a single still image is needed. Choose one with `frame` "
+            f"(0 to {n_frames - 1}), or export it by itself."
         )
         raise ImageError(msg)
+    if frame is not None and not 0 <= frame < n_frames:
+        msg = f"{path}: there is no frame {frame}; the file has {n_frames}, counted from 0."
+        raise ImageError(msg)
+    return frame or 0
 
 
-def _decode(path: Path, picture: Image.Image) -> Image.Image:
+def _decode(path: Path, picture: Image.Image, frame: int | None) -> Image.Image:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
-            n_frames = getattr(picture, "n_frames", 1)
-            if n_frames == 1:
-                picture.load()
-                picture = ImageOps.exif_transpose(picture)
+            chosen = chosen_frame(path, getattr(picture, "n_frames", 1), frame)
+            if chosen:
+                picture.seek(chosen)
+            picture.load()
+            picture = ImageOps.exif_transpose(picture)
+        except ImageError:
+            raise
         except _DECODING as error:
             msg = (
                 f"{path}: the pixels are truncated or damaged ({type(error).__name__}). "
                 "Copy the file again from its source."
             )
             raise ImageError(msg) from None
-    _check_single_frame(path, n_frames)
     if said:
         msg = f"{path}: its metadata are damaged; look whether it stands upright."
         warnings.warn(msg, ImageWarning, stacklevel=3)

@@ -102,6 +102,29 @@ def test_a_box_outside_its_image_is_refused(box):
         roi_box(np.array(box, dtype=float), (5, 6))
 
 
+@pytest.mark.parametrize("start", [0, 1, 2])
+def test_the_box_of_a_polygon_holds_every_pixel_it_touches(start):
+    """Whatever its first corner and its direction; the bounds of a triangle are seen by eye."""
+    corners = np.roll([(2.5, 1.0), (8.0, 1.2), (5.1, 6.7)], start, axis=0)
+    assert roi_box(corners.ravel(), (10, 12)) == (2, 1, 8, 7)
+    assert roi_box(corners[::-1].ravel(), (10, 12)) == (2, 1, 8, 7)
+
+
+@pytest.mark.parametrize(
+    ("polygon", "reason"),
+    [
+        ((1, 1, 3, 3, 5, 5), "3 corners encloses no area"),
+        ((1, 1, 3, 1, 2, 9), r"reaches from \(1, 1\) to \(3, 9\), beyond the image of 6 x 5"),
+        ((1, 1, 3, 1, 2, 2, 4), "x1 y1 x2 y2 x3 y3 ... in pixels; got 7 numbers"),
+        ((1, 1, 3, 1, np.inf, 2), "got 6 numbers"),
+        ((1, 1, 3), r"a polygon x1 y1 .*; got \[1.0, 1.0, 3.0\]"),
+    ],
+)
+def test_a_polygon_that_is_none_is_refused(polygon, reason):
+    with pytest.raises(MaskError, match=reason):
+        roi_box(np.array(polygon, dtype=float), (5, 6))
+
+
 @given(st.integers(0, 10_000), st.floats(0, 3))
 @settings(max_examples=60, deadline=None)
 def test_a_grown_box_holds_the_box_and_stays_inside(seed, margin):
