@@ -5,6 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 BENCH  := build/bench
+NETS   := build/bench-networks
 DEMO   ?= demo
 
 export OMP_NUM_THREADS ?= 1
@@ -17,7 +18,7 @@ help:
 	@echo "make test          everything CI runs: lint, types, floors, tests, notebooks"
 	@echo "make test-slow     the simulations and the long trainings"
 	@echo "make verification  write docs/verification.md: every statistic beside R's numbers"
-	@echo "make bench         speed ratios against the peers, in an environment of their own"
+	@echo "make bench         speed ratios against the peers, in environments of their own"
 	@echo "make clean         remove what these commands made, the environments included"
 
 install: $(READY)
@@ -62,8 +63,15 @@ $(BENCH)/.ready: pyproject.toml constraints.txt
 	$(BENCH)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
 	@touch $@
 
-bench: $(BENCH)/.ready
-	$(BENCH)/bin/python -m tests.benchmarks
+$(NETS)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(NETS)
+	$(NETS)/bin/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
+	$(NETS)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[dl,onnx,monai]"
+	@touch $@
+
+bench: $(BENCH)/.ready $(NETS)/.ready
+	$(BENCH)/bin/python -m tests.benchmarks statistics
+	$(NETS)/bin/python -m tests.benchmarks networks
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

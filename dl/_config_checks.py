@@ -1,77 +1,172 @@
-"""What every configuration refuses: unknown or repeated keys, and values of another type."""
+"""What a configuration refuses: values out of range, and those that make no sense together."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
-from dataclasses import fields
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
+from dl._config_types import check_types, refuse_repeated, refuse_unknown
 from dl.errors import ConfigError
+from dl.policy import Policy
 
-__all__ = ["check_types", "refuse_repeated", "refuse_unknown"]
+__all__ = ["check_types", "check_values", "refuse_repeated", "refuse_unknown"]
+
+_CHOICES = {
+    "route": ("finetune", "frozen"),
+    "region": ("roi", "whole"),
+    "colour": ("gray", "rgb"),
+    "optimiser": ("adamw", "sgd", "adam"),
+    "schedule": ("cosine", "constant", "one_cycle", "step"),
+    "precision": ("float32", "bfloat16", "float16"),
+    "device": ("cpu", "cuda", "auto"),
+    "loss": ("cross_entropy", "focal"),
+    "class_weights": ("none", "balanced"),
+    "task_weights": ("fixed", "uncertainty"),
+    "calibration": ("temperature", "platt", "isotonic", "none"),
+}
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "input_size": (32, 1024),
+    "folds": (2, 50),
+    "epochs": (1, 10_000),
+    "batch_size": (2, 4096),
+    "patience": (0, 10_000),
+    "roi_margin": (0, 5),
+    "tuning_fraction": (0.05, 0.5),
+    "momentum": (0, 0.9999),
+    "step_epochs": (0, 10_000),
+    "step_factor": (1e-6, 1),
+    "lr": (0, 10),
+    "head_lr": (0, 10),
+    "weight_decay": (0, 10),
+    "label_smoothing": (0, 0.5),
+    "dropout": (0, 0.9),
+    "grad_clip": (1e-6, 1e6),
+    "norm_momentum": (0, 1),
+    "ema": (0, 0.999999),
+    "gamma": (0, 20),
+    "seed": (0, 2**63 - 1),
+}
+
+#: As `dl.variants` shows them.
+_TTA = ("rotate", "scale", "gain")
+
+#: A field that only one value of another gives a meaning.
+_BELONGS = {
+    "momentum": ("optimiser", "sgd"),
+    "step_epochs": ("schedule", "step"),
+    "step_factor": ("schedule", "step"),
+}
+
+#: What only a network in training has.
+_OF_TRAINING = ("patience", "ema", "precision", "task_weights", "policy", "policy_search")
 
 
-def refuse_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        seen: set[str] = set()
-        first = next(key for key, _ in pairs if key in seen or seen.add(key))
-        msg = f"`{first}` stands twice in the configuration; which of them is meant?"
-        raise ConfigError(msg)
-    return content
+def check_values(config: Any) -> None:
+    """Check a whole `TrainConfig`; numbers and JSON get the type they are declared with.
+
+    Raises
+    ------
+    ConfigError
+    """
+    check_types(config, "")
+    _check_choices(config)
+    _check_ranges(config)
+    _check_texts(config)
+    _check_frozen_numbers(config)
+    _check_belonging(config)
+    _check_route(config)
+    _check_classes(config)
+    _check_loss(config)
 
 
-def refuse_unknown(cls: type, values: Mapping[str, Any], prefix: str) -> None:
-    unknown = sorted(set(values) - {item.name for item in fields(cls)})
-    if unknown:
-        names = ", ".join(f"`{prefix}{name}`" for name in unknown)
-        msg = f"The configuration has no field {names}; check the spelling."
-        raise ConfigError(msg)
-
-
-def check_types(config: Any, prefix: str) -> None:
-    """Whole numbers for int, finite numbers for float, and text, never a bool for a number."""
-    hints = get_type_hints(type(config))
-    for item in fields(config):
-        value, hint = getattr(config, item.name), hints[item.name]
-        if not _fits(value, hint):
-            what = getattr(hint, "__name__", None) or str(hint)
-            msg = f"`{prefix}{item.name}` must be {what}; got {value!r}."
+def _check_choices(config: Any) -> None:
+    for name, offered in _CHOICES.items():
+        if getattr(config, name) not in offered:
+            choices = ", ".join(map(repr, offered))
+            msg = f"`{name}` must be one of {choices}; got {getattr(config, name)!r}."
             raise ConfigError(msg)
-        if hint is float:
-            object.__setattr__(config, item.name, float(value))
-        elif isinstance(value, tuple) and float in _parts(hint):
-            object.__setattr__(config, item.name, tuple(map(float, value)))
 
 
-def _parts(hint: Any) -> set[Any]:
-    """The types a tuple of this hint, optional or not, may hold."""
-    options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
-    return {part for option in options if get_origin(option) is tuple for part in get_args(option)}
+def _check_ranges(config: Any) -> None:
+    ranges = _RANGES | {"warmup_epochs": (0, config.epochs)}
+    for name, (low, high) in ranges.items():
+        if not low <= getattr(config, name) <= high:
+            msg = f"`{name}` must lie from {low} to {high}; got {getattr(config, name)!r}."
+            raise ConfigError(msg)
 
 
-def _fits(value: Any, hint: Any) -> bool:
-    if hint is float:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and math.isfinite(value)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if isinstance(hint, UnionType):
-        return any(_fits(value, part) for part in get_args(hint))
-    if get_origin(hint) is tuple:
-        part = get_args(hint)[0]
-        return isinstance(value, tuple) and bool(value) and all(_fits(v, part) for v in value)
-    if get_origin(hint) is dict:
-        return isinstance(value, dict) and _is_plain(value)
-    return isinstance(value, hint)
+def _check_texts(config: Any) -> None:
+    if not config.name or not config.positive:
+        msg = "`name` and `positive` must not be empty."
+        raise ConfigError(msg)
+    if len(set(config.tta)) < len(config.tta) or not set(config.tta) <= set(_TTA):
+        offered = ", ".join(map(repr, _TTA))
+        msg = f"`tta` must be different ones of {offered}; got {list(config.tta)}."
+        raise ConfigError(msg)
+    if config.policy is not None:
+        Policy.of(config.policy)
+    if config.policy is not None and config.policy_search is not None:
+        msg = "Give either a `policy` or a `policy_search`, which finds one for every fold."
+        raise ConfigError(msg)
 
 
-def _is_plain(value: Any) -> bool:
-    """JSON gives it back unchanged."""
-    try:
-        return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
-    except (TypeError, ValueError):
-        return False
+def _check_frozen_numbers(config: Any) -> None:
+    margins, penalties = config.frozen_margins, config.frozen_penalties
+    if not margins or not penalties or min(margins) < 0 or min(penalties) <= 0:
+        msg = "`frozen_margins` must be 0 or more and `frozen_penalties` above 0, one at least."
+        raise ConfigError(msg)
+
+
+def _check_belonging(config: Any) -> None:
+    for name, (owner, value) in _BELONGS.items():
+        if getattr(config, owner) != value and _is_set(config, name):
+            msg = f'`{name}` belongs to {owner}="{value}"; got {owner}={getattr(config, owner)!r}.'
+            raise ConfigError(msg)
+    if config.precision == "float16" and config.device == "cpu":
+        msg = (
+            'precision="float16" needs device="cuda"; on a CPU use "bfloat16", which has the '
+            "range of float32."
+        )
+        raise ConfigError(msg)
+
+
+def _check_route(config: Any) -> None:
+    if config.route != "frozen":
+        return
+    if config.loss == "focal":
+        msg = 'The route "frozen" fits by cross-entropy; use route="finetune" for the focal loss.'
+        raise ConfigError(msg)
+    idle = [f"`{name}`" for name in _OF_TRAINING if _is_set(config, name)]
+    if idle:
+        msg = (
+            f'The route "frozen" trains no network, so that {", ".join(idle)} would do nothing; '
+            'leave them out, or use route="finetune".'
+        )
+        raise ConfigError(msg)
+
+
+def _is_set(config: Any, name: str) -> bool:
+    """A field holds something else than its default."""
+    return bool(getattr(config, name) != type(config).__dataclass_fields__[name].default)
+
+
+def _check_classes(config: Any) -> None:
+    names = config.classes
+    if names is not None and (len(names) < 2 or len(set(names)) < len(names) or not all(names)):
+        msg = f"`classes` must be two or more different names; got {list(names)}."
+        raise ConfigError(msg)
+
+
+def _check_loss(config: Any) -> None:
+    alpha, n = config.alpha, config.n_classes
+    if config.loss != "focal":
+        if alpha is not None:
+            msg = '`alpha` belongs to loss="focal"; the cross-entropy takes `class_weights`.'
+            raise ConfigError(msg)
+        return
+    if config.class_weights != "none" or config.label_smoothing > 0:
+        msg = "The focal loss takes `alpha`, and neither `class_weights` nor `label_smoothing`."
+        raise ConfigError(msg)
+    if alpha is not None and (len(alpha) != n or min(alpha) <= 0):
+        msg = f"`alpha` must be {n} positive weights, one a class; got {list(alpha)}."
+        raise ConfigError(msg)

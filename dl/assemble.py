@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dl.calibrate import fit_temperatures
+from dl.calibrate import fit_calibrators
 from dl.data import ImageStudy
 from dl.predictions import predictions_frame
 from dl.run_folder import Run
 from dl.segment import mask_frame
 from dl.storage import atomic_path, read_json, write_json
+from dl.targets import mask_classes
 
 __all__ = ["assemble"]
 
@@ -36,6 +37,7 @@ def _assemble_masks(study: ImageStudy, run: Run, masks: Path) -> pd.DataFrame:
         role="out_of_fold",
         fold=fold,
         model_hash=[run.model_hash(int(k)) for k in fold],
+        n_classes=mask_classes(run.config),
     )
     _write_csv(run.folder / "masks.csv", table)
     return table
@@ -58,11 +60,13 @@ def _assemble_classes(study: ImageStudy, run: Run) -> pd.DataFrame:
     fold = run.images["fold"].to_numpy()
     labels = run.images["label"].to_numpy()
     known = labels >= 0
-    temperatures = fit_temperatures(logit[known], labels[known], fold[known], study.patients[known])
+    calibration = fit_calibrators(
+        logit[known], labels[known], fold[known], study.patients[known], kind=config.calibration
+    )
     table = predictions_frame(
         study,
         logit,
-        temperatures.of(fold),
+        calibration.apply(logit, fold),
         model=config.name,
         positive=config.positive,
         classes=config.classes,
@@ -70,6 +74,6 @@ def _assemble_classes(study: ImageStudy, run: Run) -> pd.DataFrame:
         fold=fold,
         model_hash=list(hashes),
     )
-    write_json(run.folder / "temperature.json", temperatures.to_dict())
+    write_json(run.folder / "calibration.json", calibration.to_dict())
     _write_csv(run.folder / "predictions.csv", table)
     return table

@@ -1,21 +1,39 @@
-"""Changes an ultrasound image may undergo and keep its label, on whole batches at once."""
+"""Changes an ultrasound image may undergo and keep its label, on whole batches at once.
+
+Random numbers are drawn from the given generator alone, where it lives, a whole batch at a time:
+the same batches in the same order are changed in the same way, on a CPU or a GPU; other batches are
+changed otherwise.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
-from torch.nn.functional import affine_grid, grid_sample
 
+from dl import changes
+from dl.changes import each, on_pictures, uniform
+from dl.channels import ChannelLayout
 from dl.config import AugmentConfig
+from dl.moves import affine, degrees, warp
+from dl.operations import apply_policy
+from dl.photo import photograph_batch
+from dl.policy import Policy
 
 __all__ = ["augment_batch", "augment_with_masks"]
 
-_DARKEST = 1e-3
 
-
-def augment_batch(images: Tensor, config: AugmentConfig, generator: Generator) -> Tensor:
+def augment_batch(
+    images: Tensor,
+    config: AugmentConfig,
+    generator: Generator,
+    *,
+    layout: ChannelLayout | None = None,
+    policy: Policy | Sequence[Any] | None = None,
+) -> Tensor:
     """Change each image of a batch by its own random amounts.
 
     Parameters
@@ -25,6 +43,11 @@ def augment_batch(images: Tensor, config: AugmentConfig, generator: Generator) -
     config : AugmentConfig
     generator : torch.Generator
         The only source of randomness.
+    layout : ChannelLayout, optional
+        What the channels hold. All of them move alike; levels of a mask are not changed, and
+        Doppler colours keep their hue. By default all are one picture.
+    policy : Policy, optional
+        Or its plain JSON types. Applied first; `config` says what is done besides.
 
     Returns
     -------
@@ -36,91 +59,93 @@ def augment_batch(images: Tensor, config: AugmentConfig, generator: Generator) -
     >>> bool((augment_batch(x, AugmentConfig.none(), Generator().manual_seed(1)) == x).all())
     True
     """
-    return _change_levels(_move(images, None, config, generator)[0], config, generator)
+    return augment_with_masks(images, None, config, generator, layout=layout, policy=policy)[0]
 
 
 def augment_with_masks(
-    images: Tensor, masks: Tensor, config: AugmentConfig, generator: Generator
-) -> tuple[Tensor, Tensor]:
+    images: Tensor,
+    masks: Tensor | None,
+    config: AugmentConfig,
+    generator: Generator,
+    *,
+    layout: ChannelLayout | None = None,
+    policy: Policy | Sequence[Any] | None = None,
+) -> tuple[Tensor, Tensor | None]:
     """Change images as `augment_batch` does, and move their masks along.
 
     Parameters
     ----------
     images : (N, C, H, W) Tensor
-    masks : (N, H, W) int Tensor
+    masks : (N, H, W) int Tensor, optional
         -1 where unknown. What comes in from outside is unknown, too.
+    config, generator, layout, policy
+        As in `augment_batch`.
 
     Returns
     -------
     (N, C, H, W) and (N, H, W) Tensor
         Masks are resampled by the nearest pixel.
     """
-    moved, masks = _move(images, masks, config, generator)
-    return _change_levels(moved, config, generator), masks
-
-
-def _change_levels(images: Tensor, config: AugmentConfig, generator: Generator) -> Tensor:
-    changed = _brighten(images, config, generator)
-    if config.speckle > 0:
-        noise = torch.randn(changed[:, :1].shape, generator=generator)
-        changed = changed * (1 + config.speckle * noise)
-    if config.shadow > 0:
-        changed = changed * _shadows(changed, config, generator)
-    return changed.clamp(0, 1)
-
-
-def _uniform(n: int, low: float, high: float, generator: Generator) -> Tensor:
-    return low + (high - low) * torch.rand(n, generator=generator)
+    if policy is not None:
+        images, masks = apply_policy(images, masks, Policy.of(policy), generator, layout)
+    images, masks = _move(images, masks, config, generator)
+    images = on_pictures(images, layout, lambda x: _change_levels(x, config, generator))
+    if config.photo > 0:
+        taken = uniform(len(images), 0, 1, generator) < config.photo
+        strength = uniform(len(images), 0, config.photo_strength, generator) * taken
+        images, masks = photograph_batch(images, masks, strength, generator, layout)
+    return images, masks
 
 
 def _move(
     images: Tensor, masks: Tensor | None, config: AugmentConfig, generator: Generator
 ) -> tuple[Tensor, Tensor | None]:
-    """Mirror, rotate, scale and shift in one resampling; what comes in from outside is black."""
-    if not (config.flip or config.rotate or config.scale or config.translate):
+    """Mirror, lean, rotate, scale and shift in one resampling; what comes from outside is black."""
+    if not (config.flip or config.rotate or config.scale or config.translate or config.shear):
         return images, masks
     n = len(images)
-    mirror = torch.where(torch.rand(n, generator=generator) < config.flip, -1.0, 1.0)
-    angle = _uniform(n, -config.rotate, config.rotate, generator) * (math.pi / 180)
-    size = torch.exp(_uniform(n, -1, 1, generator) * math.log1p(config.scale))
-    shift = _uniform(2 * n, -2 * config.translate, 2 * config.translate, generator).view(n, 2)
-    cos, sin = torch.cos(angle) * size, torch.sin(angle) * size
-    theta = torch.stack(
-        [
-            torch.stack([cos * mirror, -sin * mirror, shift[:, 0]], dim=1),
-            torch.stack([sin, cos, shift[:, 1]], dim=1),
-        ],
-        dim=1,
-    )
-    grid = affine_grid(theta, list(images.shape), align_corners=False)
-    moved = grid_sample(images, grid, align_corners=False)
-    if masks is None:
-        return moved, None
-    shifted = (masks + 1)[:, None].to(images)  # 0, unknown, is what grid_sample finds outside
-    nearest = grid_sample(shifted, grid, mode="nearest", align_corners=False)
-    return moved, nearest[:, 0].round().to(masks.dtype) - 1
+    flipped = uniform(n, 0, 1, generator) < config.flip
+    angle = degrees(uniform(n, -config.rotate, config.rotate, generator))
+    size = torch.exp(uniform(n, -1, 1, generator) * math.log1p(config.scale))
+    shift = uniform(2 * n, -2 * config.translate, 2 * config.translate, generator).view(n, 2)
+    shear = None
+    if config.shear > 0:
+        shear = degrees(uniform(n, -config.shear, config.shear, generator))
+    mirror = torch.where(flipped, -1.0, 1.0)
+    theta = affine(angle=angle, size=size, shift=shift, mirror=mirror, shear=shear)
+    return warp(images, masks, theta)
 
 
-def _brighten(images: Tensor, config: AugmentConfig, generator: Generator) -> Tensor:
+def _change_levels(images: Tensor, config: AugmentConfig, generator: Generator) -> Tensor:
+    """From the scanner's settings to what lies in the beam's way, then the monitor's blur."""
     n = len(images)
+
+    def within(low: float, high: float) -> Tensor:
+        return uniform(n, low, high, generator)
+
     if config.gamma > 0:
-        exponent = torch.exp(_uniform(n, -config.gamma, config.gamma, generator))
-        images = images.clamp_min(_DARKEST) ** exponent.view(n, 1, 1, 1) * (images > 0)
+        images = changes.gamma(images, within(-config.gamma, config.gamma))
     if config.gain > 0:
-        gain = _uniform(n, -config.gain, config.gain, generator).view(n, 1, 1, 1)
-        images = (images + gain * (images > 0)).clamp(0, 1)
-    return images
+        images = changes.gain(images, within(-config.gain, config.gain))
+    if config.attenuation > 0:
+        images = changes.attenuation(images, within(0, config.attenuation))
+    if config.tgc > 0:
+        images = changes.tgc(images, torch.full((n,), config.tgc), generator)
+    if config.speckle > 0:
+        spread = torch.full((n,), config.speckle)
+        images = changes.speckle(images, spread, generator, config.grain)
+    if config.haze > 0:
+        images = changes.haze(images, within(0, config.haze), generator)
+    if config.shadow > 0:
+        images = images * _shadows(images, config, generator)
+    if config.blur > 0:
+        images = changes.blur(images, within(0, config.blur))
+    return images.clamp(0, 1)
 
 
 def _shadows(images: Tensor, config: AugmentConfig, generator: Generator) -> Tensor:
-    """Transmission in [0, 1]: below a random depth a soft vertical band is darkened."""
-    n, _, height, width = images.shape
-    cast = torch.rand(n, generator=generator) < config.shadow
-    centre = _uniform(n, 0.1, 0.9, generator).view(n, 1, 1, 1)
-    half = _uniform(n, 0.04, 0.12, generator).view(n, 1, 1, 1)
-    depth = _uniform(n, 0.2, 0.7, generator).view(n, 1, 1, 1)
-    strength = (_uniform(n, 0.3, 0.7, generator) * cast).view(n, 1, 1, 1)
-    x = torch.linspace(0, 1, width).view(1, 1, 1, width)
-    y = torch.linspace(0, 1, height).view(1, 1, height, 1)
-    band = torch.exp(-(((x - centre) / half) ** 2)) * torch.sigmoid((y - depth) / 0.05)
-    return 1 - strength * band
+    """Transmission in [0, 1]; most images have no shadow."""
+    cast = uniform(len(images), 0, 1, generator) < config.shadow
+    band = changes.shadow_band(images, generator)
+    strength = uniform(len(images), 0.3, 0.7, generator) * cast
+    return 1 - each(strength, images) * band

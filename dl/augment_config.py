@@ -9,6 +9,19 @@ from dl.errors import ConfigError
 
 __all__ = ["AugmentConfig"]
 
+_LARGEST = {
+    "flip": 1.0,
+    "rotate": 180.0,
+    "shear": 30.0,
+    "attenuation": 3.0,
+    "tgc": 0.5,
+    "shadow": 1.0,
+    "grain": 8.0,
+    "blur": 8.0,
+    "photo": 1.0,
+    "photo_strength": 1.0,
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
@@ -18,7 +31,7 @@ class AugmentConfig:
     ----------
     flip : float
         Probability of a left-right flip. Depth is never flipped: shadows fall downwards.
-    rotate : float
+    rotate, shear : float
         Degrees, either way.
     scale, translate : float
         Shares of the image.
@@ -26,10 +39,32 @@ class AugmentConfig:
         Brightness added, as a share of the full range.
     gamma : float
         Log-range of the exponent.
+    attenuation : float
+        Levels fall as exp(-a depth) from the skin (depth 0) to the lower border (1); a up to this.
+    tgc : float
+        Error of each of the eight sliders of the time-gain compensation, either way, as a share
+        of the full range.
+    haze : float
+        Largest level of a veil of clutter, densest near the probe, as a share of the full range.
     speckle : float
         Standard deviation of multiplicative noise.
+    grain : float
+        Its point spread: standard deviation across the beam, half of it along, in 128ths of the
+        image's side; 0 is white noise.
     shadow : float
         Probability of an acoustic shadow: a dark band below a random depth.
+    blur : float
+        Largest standard deviation of a Gaussian blur, in 128ths of the image's side.
+    photo : float
+        Probability that the image is a telephone's photo of a screen (`dl.photo`).
+    photo_strength : float
+        How bad such a photo may be, up to 1.
+
+    Notes
+    -----
+    Gain and TGC act on levels that the scanner has compressed logarithmically, where a factor of
+    the echo is a summand. Ranges were chosen so that a reader would give the changed image the
+    same label; they are no measurement of scanners.
     """
 
     flip: float = 0.5
@@ -40,13 +75,21 @@ class AugmentConfig:
     gamma: float = 0.2
     speckle: float = 0.08
     shadow: float = 0.1
+    shear: float = 0.0
+    attenuation: float = 0.0
+    tgc: float = 0.0
+    haze: float = 0.0
+    grain: float = 0.0
+    blur: float = 0.0
+    photo: float = 0.0
+    photo_strength: float = 1.0
 
     def __post_init__(self) -> None:
         check_types(self, "augment.")
         for name, value in asdict(self).items():
-            top = {"flip": 1, "shadow": 1, "rotate": 180}.get(name, 0.9)
+            top = _LARGEST.get(name, 0.9)
             if not 0 <= value <= top:
-                msg = f"`augment.{name}` must lie from 0 to {top}; got {value!r}."
+                msg = f"`augment.{name}` must lie from 0 to {top:g}; got {value!r}."
                 raise ConfigError(msg)
 
     @classmethod

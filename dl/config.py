@@ -8,19 +8,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from dl._config_checks import check_types, refuse_repeated, refuse_unknown
+from dl._config_checks import check_values, refuse_repeated, refuse_unknown
 from dl.augment_config import AugmentConfig
 from dl.errors import ConfigError
+from dl.policy import PolicySearch
 
 __all__ = ["AugmentConfig", "TrainConfig"]
 
-ROUTES = ("finetune", "frozen")
-REGIONS = ("roi", "whole")
-COLOURS = ("gray", "rgb")
-OPTIMISERS = ("adamw",)
-SCHEDULES = ("cosine", "constant")
-LOSSES = ("cross_entropy", "focal")
-CLASS_WEIGHTS = ("none", "balanced")
+_TUPLES = ("frozen_margins", "frozen_penalties", "classes", "alpha", "tta", "policy")
+#: What the route "frozen" reads.
+_OF_FROZEN = (
+    *("name", "positive", "classes", "architecture", "options", "weights", "region", "seed"),
+    *("frozen_margins", "frozen_penalties", "colour", "input_size", "folds", "class_weights"),
+    *("flip_views", "tta", "calibration"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class TrainConfig:
         coded 0/1.
     classes : tuple of str, optional
         Names of several exclusive classes, in the order of their codes 0 to K - 1: one logit a
-        class, one row of the predictions an image and class. Route finetune only.
+        class, one row of the predictions an image and class.
     architecture : str
         A name of `dl.registry.names()`.
     options : dict
@@ -61,13 +62,30 @@ class TrainConfig:
     tuning_fraction : float
         Share of each fold's training patients set aside to choose the epoch.
     epochs, batch_size : int
-    optimiser, schedule : str
+    patience : int
+        Training stops after so many epochs without a smaller tuning loss; 0 trains all epochs.
+    optimiser : {"adamw", "sgd", "adam"}
+    momentum : float
+        Of sgd.
+    schedule : {"cosine", "constant", "one_cycle", "step"}
+        How the learning rate moves after the warm-up; "one_cycle" has a rise of its own.
+    step_epochs : int
+        Every so many epochs the schedule "step" multiplies the learning rate by `step_factor`; 0
+        is a third of the epochs.
+    step_factor : float
     lr, head_lr : float
         Peak learning rates of the trunk and of the new head.
     warmup_epochs : float
     weight_decay, label_smoothing, dropout : float
     grad_clip : float
         Largest norm of the gradient.
+    ema : float
+        Decay a step of a moving average of the weights, which tuning and predictions then use;
+        0 uses the weights themselves.
+    precision : {"float32", "bfloat16", "float16"}
+        Of the network's arithmetic in training; weights, losses and predictions stay in float32.
+    device : {"cpu", "cuda", "auto"}
+        Where training runs; "auto" takes a GPU where there is one. Bits repeat on a CPU only.
     norm_momentum : float
         How fast running statistics of batch normalisation move to the study's images.
     loss : {"cross_entropy", "focal"}
@@ -79,9 +97,20 @@ class TrainConfig:
     class_weights : {"none", "balanced"}
         Of the cross-entropy. Weights distort probabilities; the logits are shifted back by their
         logarithm.
+    task_weights : {"fixed", "uncertainty"}
+        Of class and mask in a network of both: 1 and 1, or learned (Kendall et al. 2018).
     augment : AugmentConfig
+    policy : tuple, optional
+        Sub-policies of augmentation in plain JSON types, as `dl.policy.Policy` reads them. They are
+        applied before `augment`.
+    policy_search : PolicySearch, optional
+        Search a policy for every fold, among its training patients.
     flip_views : bool
         Predict from the mean logit of an image and its mirror image.
+    tta : tuple of str
+        Further views of an image whose logits are averaged in prediction.
+    calibration : {"temperature", "platt", "isotonic", "none"}
+        Of the out-of-fold logits.
     seed : int
 
     Examples
@@ -108,8 +137,12 @@ class TrainConfig:
     tuning_fraction: float = 0.2
     epochs: int = 10
     batch_size: int = 16
+    patience: int = 0
     optimiser: str = "adamw"
+    momentum: float = 0.9
     schedule: str = "cosine"
+    step_epochs: int = 0
+    step_factor: float = 0.1
     lr: float = 3e-4
     head_lr: float = 3e-3
     warmup_epochs: float = 1.0
@@ -118,20 +151,24 @@ class TrainConfig:
     dropout: float = 0.2
     grad_clip: float = 5.0
     norm_momentum: float = 0.1
+    ema: float = 0.0
+    precision: str = "float32"
+    device: str = "cpu"
     loss: str = "cross_entropy"
     gamma: float = 2.0
     alpha: tuple[float, ...] | None = None
     class_weights: str = "none"
+    task_weights: str = "fixed"
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    policy: tuple[Any, ...] | None = field(default=None, hash=False)
+    policy_search: PolicySearch | None = None
     flip_views: bool = True
+    tta: tuple[str, ...] = ()
+    calibration: str = "temperature"
     seed: int
 
     def __post_init__(self) -> None:
-        check_types(self, "")
-        _check_choices(self)
-        _check_ranges(self)
-        _check_classes(self)
-        _check_loss(self)
+        check_values(self)
 
     @property
     def n_logits(self) -> int:
@@ -197,7 +234,9 @@ class TrainConfig:
         if isinstance(values.get("augment"), Mapping):
             refuse_unknown(AugmentConfig, values["augment"], "augment.")
             values["augment"] = AugmentConfig(**values["augment"])
-        for key in ("frozen_margins", "frozen_penalties", "classes", "alpha"):
+        if isinstance(values.get("policy_search"), Mapping):
+            values["policy_search"] = PolicySearch.from_dict(values["policy_search"])
+        for key in _TUPLES:
             if isinstance(values.get(key), list):
                 values[key] = tuple(values[key])
         if "seed" not in values:
@@ -209,85 +248,12 @@ class TrainConfig:
         """A copy with other values."""
         return replace(self, **values)
 
+    def frozen(self) -> TrainConfig:
+        """The same network by the route "frozen"; what only training reads is as by default."""
+        kept = {name: getattr(self, name) for name in _OF_FROZEN}
+        return type(self)(**kept, route="frozen")
+
     def differences(self, other: TrainConfig) -> list[str]:
         """Names of the fields in which two configurations differ."""
         one, two = self.to_dict(), other.to_dict()
         return [name for name in one if one[name] != two[name]]
-
-
-def _check_choices(config: TrainConfig) -> None:
-    offers = {
-        "route": ROUTES,
-        "region": REGIONS,
-        "colour": COLOURS,
-        "optimiser": OPTIMISERS,
-        "schedule": SCHEDULES,
-        "loss": LOSSES,
-        "class_weights": CLASS_WEIGHTS,
-    }
-    for name, offered in offers.items():
-        if getattr(config, name) not in offered:
-            choices = ", ".join(map(repr, offered))
-            msg = f"`{name}` must be one of {choices}; got {getattr(config, name)!r}."
-            raise ConfigError(msg)
-
-
-def _check_ranges(config: TrainConfig) -> None:
-    ranges = {
-        "input_size": (32, 1024),
-        "folds": (2, 50),
-        "epochs": (1, 10_000),
-        "batch_size": (2, 4096),
-        "roi_margin": (0, 5),
-        "tuning_fraction": (0.05, 0.5),
-        "lr": (0, 10),
-        "head_lr": (0, 10),
-        "warmup_epochs": (0, config.epochs),
-        "weight_decay": (0, 10),
-        "label_smoothing": (0, 0.5),
-        "dropout": (0, 0.9),
-        "grad_clip": (1e-6, 1e6),
-        "norm_momentum": (0, 1),
-        "gamma": (0, 20),
-        "seed": (0, 2**63 - 1),
-    }
-    for name, (low, high) in ranges.items():
-        if not low <= getattr(config, name) <= high:
-            msg = f"`{name}` must lie from {low} to {high}; got {getattr(config, name)!r}."
-            raise ConfigError(msg)
-    if min(config.frozen_margins) < 0 or min(config.frozen_penalties) <= 0:
-        msg = "`frozen_margins` must be 0 or more and `frozen_penalties` above 0."
-        raise ConfigError(msg)
-    if not config.name or not config.positive:
-        msg = "`name` and `positive` must not be empty."
-        raise ConfigError(msg)
-
-
-def _check_classes(config: TrainConfig) -> None:
-    names = config.classes
-    if names is None:
-        return
-    if len(names) < 2 or len(set(names)) < len(names) or not all(names):
-        msg = f"`classes` must be two or more different names; got {list(names)}."
-        raise ConfigError(msg)
-    if config.route == "frozen":
-        msg = 'The route "frozen" knows the two classes 0/1 only; use route="finetune".'
-        raise ConfigError(msg)
-
-
-def _check_loss(config: TrainConfig) -> None:
-    alpha, n = config.alpha, config.n_classes
-    if config.loss != "focal":
-        if alpha is not None:
-            msg = '`alpha` belongs to loss="focal"; the cross-entropy takes `class_weights`.'
-            raise ConfigError(msg)
-        return
-    if config.route == "frozen":
-        msg = 'The route "frozen" fits by cross-entropy; use route="finetune" for the focal loss.'
-        raise ConfigError(msg)
-    if config.class_weights != "none" or config.label_smoothing > 0:
-        msg = "The focal loss takes `alpha`, and neither `class_weights` nor `label_smoothing`."
-        raise ConfigError(msg)
-    if alpha is not None and (len(alpha) != n or min(alpha) <= 0):
-        msg = f"`alpha` must be {n} positive weights, one a class; got {list(alpha)}."
-        raise ConfigError(msg)

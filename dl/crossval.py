@@ -19,25 +19,23 @@ from dl.assemble import assemble
 from dl.checkpoint import save_weights
 from dl.config import TrainConfig
 from dl.data import ImageStudy
-from dl.errors import ConfigError, TrainingError
-from dl.frozen import feature_table, fit_head, frozen_network
+from dl.errors import TrainingError
+from dl.fold_tasks import TUNING, checked_folds, checked_tasks, fold_task, shared_pictures
+from dl.frozen import feature_table, fit_head, frozen_network, head_logits
 from dl.inference import logits, steady_torch
-from dl.network import tasks_of
+from dl.policy_search import with_policy
 from dl.prepare import Preparation, PreparedImages, prepare
 from dl.progress import EpochWatcher, Progress, reporter
 from dl.run_folder import Run, begin_run, image_index
 from dl.segment import mask_logits, write_masks
 from dl.storage import run_lock, tied_to, wait_for_lock, write_json
-from dl.targets import mask_digests, mask_targets, task_labels
+from dl.targets import mask_classes, mask_digests, mask_targets, task_labels
 from dl.train import START, FoldTask, epoch_seed, train_fold
 from dl.training_state import LOG, read_state
-from usstats._grouping import patients_of, tied_groups
-from usstats.errors import ArgumentError, LeakageError, SchemaError
-from usstats.splits import Folds, make_folds, tuning_split
+from usstats.errors import ArgumentError
+from usstats.splits import Folds
 
-__all__ = ["cross_validate"]
-
-TUNING = 3
+__all__ = ["cross_validate", "plan_folds"]
 
 
 def cross_validate(
@@ -61,7 +59,7 @@ def cross_validate(
         With labels 0/1, or of the configuration's `classes`.
     config : TrainConfig
     run_dir : path
-        Gets config.json, splits.json, images.csv, folds/, temperature.json and predictions.csv.
+        Gets config.json, splits.json, images.csv, folds/, calibration.json and predictions.csv.
     splits : Folds, optional
         By default `usstats.splits.make_folds` with the configuration's seed; patients who share
         a picture, or nearly one, share a fold.
@@ -95,18 +93,23 @@ def cross_validate(
 
     Notes
     -----
-    The temperature of fold k is fitted on the out-of-fold logits of the other folds.
+    The calibration of fold k is fitted on the out-of-fold logits of the other folds.
+
+    A network of two images (dual_aspp) is trained on pairs: rows with a `doppler_path`, which may
+    be empty, and a `gate`, see `dl.pairing.pair_images` and `dl.gates.gate_masks`.
 
     A network that segments writes masks/ROW.png, the out-of-fold probability of every pixel at
     the network's size in 8 bits, and masks.csv with the Dice coefficient of every image that has
-    a mask. Beside a mask a label may be missing, and the other way round: the image then gives
-    only its task.
+    a mask. Networks of several regions (`n_mask_classes`, the background included) take label
+    maps and write label maps, and their masks.csv has one row an image and region, named in a
+    column `class`. Beside a mask a label may be missing, and the other way round: the image then
+    gives only its task.
     """
     if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs < 1:
         msg = f"`n_jobs` must be a whole number of at least 1; got {n_jobs!r}."
         raise ArgumentError(msg)
     folder = Path(run_dir)
-    tasks = _checked_tasks(config)
+    tasks = checked_tasks(study, config)
     labels = task_labels(study, config.classes, tasks)
     try:
         with run_lock(folder):
@@ -116,8 +119,8 @@ def cross_validate(
                 cache_dir=folder / "cache",
                 report=reporter(progress, "reading images"),
             )
-            ties = _ties(study, prepared, labels)
-            folds = _checked_folds(study, config, labels, ties, splits)
+            ties = shared_pictures(study, prepared, labels)
+            folds = checked_folds(study, config, labels, ties, splits)
             digests = mask_digests(study) if "segment" in tasks else None
             images = image_index(study, prepared, folds, labels, digests)
             run = begin_run(folder, config, images, folds)
@@ -129,25 +132,47 @@ def cross_validate(
             progress.close()
 
 
-def _checked_tasks(config: TrainConfig) -> tuple[str, ...]:
-    """What the network is trained for.
+def plan_folds(
+    study: ImageStudy,
+    config: TrainConfig,
+    *,
+    cache_dir: str | Path,
+    progress: Progress | None = None,
+) -> Folds:
+    """The folds that `cross_validate` would make, for several networks to share.
+
+    Give it the table with all pictures of all patients: whoever shares one of them shares a fold
+    in every network, and networks that see a part of them can be gated by, or averaged with, each
+    other.
+
+    Parameters
+    ----------
+    study : ImageStudy
+        With labels.
+    config : TrainConfig
+        Its number of folds, seed and classes count.
+    cache_dir : path
+        Keeps what was read.
+    progress : Progress, optional
+
+    Returns
+    -------
+    Folds
+        For `cross_validate(splits=...)`.
 
     Raises
     ------
-    ConfigError
-        Settings that a network with masks cannot use.
+    ImageError, OutcomeError, ResampleError, SchemaError
+        As `cross_validate`.
     """
-    tasks = tasks_of(config.architecture)
-    if "segment" in tasks and (config.region, config.route) != ("whole", "finetune"):
-        msg = (
-            'A network that segments needs region="whole" (a box made from the mask would tell '
-            'where the mask is) and route="finetune".'
-        )
-        raise ConfigError(msg)
-    if tasks == ("segment",) and config.classes is not None:
-        msg = "A network that only segments has no `classes`; leave them out."
-        raise ConfigError(msg)
-    return tasks
+    labels = task_labels(study, config.classes, ("classify",))
+    pair = (("gray", 1), ("doppler", 3)) if study.has_doppler.any() else ()
+    looked_at = Preparation(
+        region="whole", margins=(0.0,), input_size=32, colour="gray", blocks=pair
+    )
+    report = reporter(progress, "reading images")
+    prepared = prepare(study, looked_at, cache_dir=Path(cache_dir), report=report)
+    return checked_folds(study, config, labels, shared_pictures(study, prepared, labels), None)
 
 
 def _targets(
@@ -160,72 +185,8 @@ def _targets(
         Preparation.of(config),
         images=prepared.sha256,
         cache_dir=prepared.cache.parent,
+        n_classes=mask_classes(config),
     )
-
-
-def _strata(labels: NDArray[np.int64], config: TrainConfig) -> tuple[NDArray[np.int64], int]:
-    """What patients are dealt by, and its number of levels; unlabelled ones as of class 0."""
-    return np.maximum(labels, 0), config.n_classes if (labels >= 0).any() else 1
-
-
-def _ties(
-    study: ImageStudy, prepared: PreparedImages, labels: NDArray[np.int64]
-) -> list[tuple[str, str]]:
-    """Pairs of patients who share a picture.
-
-    Raises
-    ------
-    SchemaError
-        One file under two labels: at least one of them is wrong.
-    """
-    patients = study.patients
-    seen: dict[str, int] = {}
-    pairs = prepared.duplicates().tolist()
-    for row, digest in enumerate(prepared.sha256):
-        first = seen.setdefault(digest, row)
-        if labels[first] != labels[row]:
-            msg = (
-                f"Rows {first} and {row} (counted from 0) hold the same file under two labels. "
-                "Correct the table before training."
-            )
-            raise SchemaError(msg)
-    return [(patients[i], patients[j]) for i, j in pairs if patients[i] != patients[j]]
-
-
-def _checked_folds(
-    study: ImageStudy,
-    config: TrainConfig,
-    labels: NDArray[np.int64],
-    ties: Sequence[tuple[str, str]],
-    splits: Folds | None,
-) -> Folds:
-    if splits is None:
-        strata, n_strata = _strata(labels, config)
-        return make_folds(
-            strata,
-            study.patients,
-            n_folds=config.folds,
-            seed=config.seed,
-            keep_together=ties,
-            n_classes=n_strata,
-        )
-    fold_of = dict(zip(study.patients, splits.lookup(study.patients), strict=True))
-    parted = [pair for pair in ties if fold_of[pair[0]] != fold_of[pair[1]]]
-    if parted:
-        msg = (
-            f"The given splits part {len(parted)} pairs of patients who share a picture (R03). "
-            "Pass keep_together to make_folds, or leave `splits` out."
-        )
-        raise LeakageError(msg)
-    if splits.n_folds != config.folds:
-        msg = f"`splits` has {splits.n_folds} folds and the configuration {config.folds}."
-        raise ArgumentError(msg)
-    empty = sorted(set(range(splits.n_folds)) - set(fold_of.values()))
-    if empty:
-        listed = ", ".join(map(str, empty))
-        msg = f"`splits` leave no patient of this study in fold {listed}; make them from its table."
-        raise ArgumentError(msg)
-    return splits
 
 
 def _run_folds(
@@ -236,7 +197,7 @@ def _run_folds(
     progress: Progress | None,
     n_jobs: int,
 ) -> None:
-    tasks = [_task(run, prepared, masks, ties, fold) for fold in range(run.folds.n_folds)]
+    tasks = [fold_task(run, prepared, masks, ties, fold) for fold in range(run.folds.n_folds)]
     waiting = [task for task in tasks if not _finished(run, task.fold)]
     if run.config.route == "frozen":
         report = reporter(progress, "features")
@@ -268,55 +229,6 @@ def _side_by_side(tasks: Sequence[FoldTask], n_jobs: int) -> None:
         raise TrainingError(msg) from None
 
 
-def _task(
-    run: Run,
-    prepared: PreparedImages,
-    masks: Path | None,
-    ties: Sequence[tuple[str, str]],
-    fold: int,
-) -> FoldTask:
-    """Everything training may know of a fold, cut out of what the run knows."""
-    held_out = (run.images["fold"] == fold).to_numpy()
-    table = run.images[~held_out]
-    patients, y = table["patient_id"].to_numpy(), table["label"].to_numpy()
-    inside = set(patients)
-    within = [pair for pair in ties if pair[0] in inside and pair[1] in inside]
-    strata, n_strata = _strata(y, run.config)
-    is_tuning = tuning_split(
-        strata,
-        patients,
-        fraction=run.config.tuning_fraction,
-        seed=epoch_seed(run.config, fold, TUNING),
-        keep_together=within,
-        n_classes=n_strata,
-    )
-    return FoldTask(
-        config=run.config,
-        fold=fold,
-        folder=run.fold_folders[fold],
-        views=prepared.cache,
-        rows=np.flatnonzero(~held_out),
-        labels=y.astype(np.int64),
-        groups=_tied_patients(strata, patients, within, n_strata),
-        is_tuning=is_tuning,
-        held_out_rows=np.flatnonzero(held_out),
-        identity=run.identity,
-        tasks=tasks_of(run.config.architecture),
-        masks=masks,
-    )
-
-
-def _tied_patients(
-    y: NDArray[np.int64],
-    patients: NDArray[Any],
-    ties: Sequence[tuple[str, str]],
-    n_classes: int,
-) -> NDArray[np.int64]:
-    """A number for every row that patients who share a picture have in common."""
-    known = patients_of(y, patients, n_classes=n_classes)
-    return tied_groups(known, ties).of_patient[known.of_row]
-
-
 def _finished(run: Run, fold: int) -> bool:
     """A fold was finished and its weights are still those; a damaged file is an error."""
     if not run.is_done(fold):
@@ -334,32 +246,32 @@ def _work_on_fold(task: FoldTask, run_process: int) -> None:
 
 
 def _finish_trained_fold(task: FoldTask) -> None:
+    task = with_policy(task)
     network = train_fold(task)
     state = read_state(task.folder, task.identity)
     with steady_torch(epoch_seed(task.config, task.fold, START)):
         held_out = _held_out(network, task)
-    facts = {"best_epoch": state.best_epoch, "history": state.history}
-    _close_fold(task, network, held_out, facts)
+    _close_fold(task, network, held_out, state.facts)
     state.forget()
 
 
 def _held_out(network: nn.Module, task: FoldTask) -> NDArray[np.float64]:
     """Logits of the held-out images, none of a segmenter; their masks are written."""
-    views, rows, flip = task.load_views(), task.held_out_rows, task.config.flip_views
+    views, rows, config = task.load_views(), task.held_out_rows, task.config
+    shown = {"flip": config.flip_views, "tta": config.tta}
     if "segment" in task.tasks:
         folder = task.folder.parents[1] / "masks"
-        write_masks(folder, rows, mask_logits(network, views, rows, flip=flip))
+        write_masks(folder, rows, mask_logits(network, views, rows, **shown))
     if "classify" not in task.tasks:
         return np.empty(0)
-    return logits(network, views, rows, flip=flip)
+    return logits(network, views, rows, **shown)
 
 
 def _finish_frozen_fold(task: FoldTask, table: NDArray[np.float64]) -> None:
     seed = epoch_seed(task.config, task.fold, TUNING)
     head = fit_head(table[task.rows], task.labels, task.groups, task.config, seed=seed)
     network = frozen_network(task, head)
-    weight = network.head.weight[0].detach().double().numpy()
-    held_out = table[task.held_out_rows] @ weight + float(network.head.bias.detach())
+    held_out = head_logits(network, table[task.held_out_rows])
     facts = {
         "penalty": head.penalty,
         "inner_loss": [[penalty, loss] for penalty, loss in head.inner_loss.items()],

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dl.errors import ImageError, MaskError
 from dl.images import read_mask
 from usstats._check import check_outcome
+from usstats._numbers import as_number
 from usstats.errors import ArgumentError, OutcomeError, SchemaError
 
 __all__ = ["ImageStudy"]
@@ -30,8 +31,12 @@ class ImageStudy:
     images : DataFrame
         image_id (unique), patient_id and path; label (0/1, or one of several
         declared classes by name or code; needed for training only); mask (path)
-        or roi ("left top right bottom" in pixels) for networks that look at a region;
-        pixel_spacing_mm, cohort and others are carried along.
+        or roi ("left top right bottom", or "x1 y1 x2 y2 x3 y3 ..." of a polygon, in pixels) for
+        networks that look at a region; frame of a loop, counted from 0;
+        for networks of two images doppler_path (empty where there is none) with
+        doppler_mask or doppler_roi, and gate (path of an outline, best a predicted one:
+        `dl.gates.gate_masks`). `dl.pairing.pair_images` makes these columns from a table of
+        one row a file. pixel_spacing_mm, cohort and others are carried along.
     root : Path
         No path may lead outside it.
 
@@ -95,6 +100,14 @@ class ImageStudy:
         """Patient of every image."""
         return self.images["patient_id"].to_numpy(dtype=object)
 
+    @property
+    def has_doppler(self) -> NDArray[np.bool_]:
+        """Which rows name a Doppler image."""
+        if "doppler_path" not in self.images:
+            return np.zeros(len(self), dtype=bool)
+        paths = self.images["doppler_path"]
+        return (paths.notna() & (paths.astype(str).str.strip() != "")).to_numpy(dtype=bool)
+
     def rows(self, image_ids: list[str]) -> list[int]:
         """Positions of images.
 
@@ -121,18 +134,40 @@ class ImageStudy:
             raise ImageError(msg)
         return path
 
-    def region(self, row: int) -> NDArray[Any] | None:
-        """The region of interest: a mask (H, W), a box (4,), or None."""
-        mask = self.file(row, "mask")
+    def frame(self, row: int, picture: str = "") -> int | None:
+        """Which frame of a loop, counted from 0; None where the column `frame` says nothing.
+
+        Of the image, or of its Doppler image (`picture="doppler"`, column `doppler_frame`).
+        """
+        column = f"{picture}_frame" if picture else "frame"
+        value = self.images[column].iloc[row] if column in self.images else None
+        if value is None or pd.isna(value) or not str(value).strip():
+            return None
+        number = as_number(value)
+        if not number.is_integer():
+            msg = f"`{column}` must be a whole number, counted from 0; got {value!r}"
+            raise ImageError(msg)
+        return int(number)
+
+    def region(self, row: int, picture: str = "") -> NDArray[Any] | None:
+        """The region of interest: a mask (H, W), a box (4,), a polygon (2 k,), or None.
+
+        Of the image, or of its Doppler image (`picture="doppler"`).
+        """
+        prefix = f"{picture}_" if picture else ""
+        mask, column = self.file(row, f"{prefix}mask"), f"{prefix}roi"
         if mask is not None:
             return read_mask(mask)
-        box = self.images["roi"].iloc[row] if "roi" in self.images else None
+        box = self.images[column].iloc[row] if column in self.images else None
         if box is None or pd.isna(box) or not str(box).strip():
             return None
         try:
             return np.array([float(part) for part in str(box).split()])
         except ValueError:
-            msg = "`roi` must be four numbers: left top right bottom, in pixels"
+            msg = (
+                f"`{column}` must be numbers in pixels: left top right bottom of a box, or "
+                "x1 y1 x2 y2 x3 y3 ... of a polygon"
+            )
             raise MaskError(msg) from None
 
 

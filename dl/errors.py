@@ -10,7 +10,9 @@ __all__ = [
     "ExportError",
     "ImageError",
     "ImageWarning",
+    "InsensitiveMapWarning",
     "MaskError",
+    "OversizeError",
     "ResumeError",
     "RunLockedError",
     "TrainingError",
@@ -19,6 +21,10 @@ __all__ = [
 
 class ImageError(SchemaError):
     """An image file cannot be read, or is not of a kind that is accepted."""
+
+
+class OversizeError(ImageError):
+    """The header announces more pixels than are decoded."""
 
 
 class MaskError(ImageError):
@@ -51,3 +57,7 @@ class TrainingError(FitError):
 
 class ImageWarning(UsstatsWarning):
     """An image was accepted, but a person should look at it."""
+
+
+class InsensitiveMapWarning(UsstatsWarning):
+    """An evidence map that hardly depends on the network's weights."""

@@ -1,37 +1,40 @@
-"""Networks as ONNX files, each compared with torch before it is kept, and run by onnxruntime."""
+"""Networks and runs as ONNX files, each compared with torch before it is kept.
+
+`dl.onnx_network` runs the files, without torch.
+"""
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dl.errors import CheckpointError, ExportError
+from dl.errors import ExportError
 from dl.fingerprint import sha256_file
+from dl.onnx_network import FACTS_KEY, OnnxNetwork, package
 from dl.predict import ENSEMBLE_RULE
+from dl.prepare import Preparation
 from dl.run_folder import Run, open_run
+from dl.run_network import RunNetwork, run_network
 from dl.storage import atomic_path
 from usstats._check import check_option
 from usstats.errors import ArgumentError
 
-__all__ = ["FoldMean", "OnnxFile", "OnnxNetwork", "export_onnx"]
+__all__ = ["OnnxFile", "OnnxNetwork", "export_onnx"]
 
 OPSET = 18
-#: Largest difference of a logit, relative to the largest logit where that is above 1.
+#: Largest difference of an output, relative to its largest value where that is above 1.
 TOLERANCE = 1e-4
 INPUTS = ("image", "gray", "doppler", "mask")
-FACTS_KEY = "usstats"
 #: Two, because torch takes an axis of one for one that never changes; three to see that it may.
 _EXAMPLE, _OTHER_BATCH = 2, 3
 
@@ -46,9 +49,12 @@ class OnnxFile:
     sha256 : str
     inputs : dict
         Name -> shape (None: any number), in the order of the network's arguments.
+    outputs : tuple of str
+        Of a network: logits, mask, or both. Of a run, behind them: members, the logits of every
+        fold's network (N, M, K); evidence, see `dl.onnx_network.OnnxPrediction`.
     max_difference : float
-        Of a logit, between onnxruntime and torch on random images, relative to the largest logit
-        where that is above 1.
+        Of an output, between onnxruntime and torch on random images, relative to its largest
+        value where that is above 1.
     facts : dict
         Kept inside the file too.
     """
@@ -56,21 +62,9 @@ class OnnxFile:
     path: Path
     sha256: str
     inputs: dict[str, tuple[int | None, ...]]
+    outputs: tuple[str, ...]
     max_difference: float
     facts: dict[str, Any]
-
-
-class FoldMean(nn.Module):
-    """Mean logit over the networks of a run's folds and, with `flip`, over both mirror images."""
-
-    def __init__(self, networks: Sequence[nn.Module], *, flip: bool) -> None:
-        super().__init__()
-        self.networks = nn.ModuleList(networks)
-        self.flip = flip
-
-    def forward(self, x: Tensor) -> Tensor:
-        views = (x, x.flip(-1)) if self.flip else (x,)
-        return torch.stack([net(view) for net in self.networks for view in views]).mean(dim=0)
 
 
 def export_onnx(
@@ -82,7 +76,7 @@ def export_onnx(
     inputs: Sequence[str] = ("image",),
     dynamic_batch: bool = True,
 ) -> OnnxFile:
-    """Write a network, or the mean logit over a run's fold networks, as one ONNX file.
+    """Write a network, or all fold networks of a run as one, to an ONNX file.
 
     Parameters
     ----------
@@ -95,7 +89,8 @@ def export_onnx(
     in_channels : int
         Of image or Doppler; gray and mask have one. Of a run, as it was trained.
     inputs : sequence of {"image", "gray", "doppler", "mask"}
-        What the network's `forward` takes, in its order.
+        What the network's `forward` takes, in its order. A run has one input whatever it takes,
+        "image", with the channels of its `preparation` stacked; blocks of zeros are missing.
     dynamic_batch : bool
         Any number of images at once; else one.
 
@@ -111,16 +106,26 @@ def export_onnx(
         torch cannot express the network in ONNX, or onnxruntime computes something else.
     CheckpointError, ResumeError
         The run is damaged or not finished.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from dl.registry import build
+    >>> network = build("mobilenet_v2", n_classes=1, in_channels=1)
+    >>> with tempfile.TemporaryDirectory() as folder:  # doctest: +SKIP
+    ...     export_onnx(network, Path(folder) / "network.onnx", size=64, in_channels=1).outputs
+    ('logits',)
     """
-    for package in ("onnx", "onnxscript", "onnxruntime"):
-        _package(package)
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        package(name)
     network, shapes, facts = _resolve(source, size, in_channels, inputs)
     target = Path(path)
     if target.suffix != ".onnx":
         msg = f"`path` must end in .onnx; got {target.name!r}."
         raise ArgumentError(msg)
     network.eval()
-    program = _convert(network, shapes, dynamic_batch=dynamic_batch)
+    outputs = _outputs(network, shapes)
+    program = _convert(network, shapes, outputs, dynamic_batch=dynamic_batch)
     program.model.metadata_props[FACTS_KEY] = json.dumps(facts, sort_keys=True)
     with atomic_path(target) as temporary:
         program.save(temporary)
@@ -132,76 +137,10 @@ def export_onnx(
         path=target,
         sha256=digest,
         inputs={name: (batch, *shape) for name, shape in shapes.items()},
+        outputs=outputs,
         max_difference=difference,
         facts=facts,
     )
-
-
-class OnnxNetwork:
-    """A network in onnxruntime: arrays in [0, 1] in, logits out, without torch.
-
-    Parameters
-    ----------
-    path : path
-        Written by `export_onnx`.
-    threads : int
-
-    Attributes
-    ----------
-    inputs : list of str
-    facts : dict
-        What is known of the network: of a run, its name, class, model hash and temperature.
-
-    Raises
-    ------
-    CheckpointError
-        No such file, or not an ONNX file.
-    """
-
-    def __init__(self, path: str | Path, *, threads: int = 1) -> None:
-        self._runtime = runtime = _package("onnxruntime")
-        if not Path(path).is_file():
-            msg = f"{path}: the ONNX file is absent."
-            raise CheckpointError(msg)
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        state = _state(runtime)
-        try:
-            self._session = runtime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-        except (state.InvalidProtobuf, state.InvalidGraph, state.Fail, state.InvalidArgument):
-            msg = f"{path}: not an ONNX file, or a truncated one."
-            raise CheckpointError(msg) from None
-        self.inputs = [item.name for item in self._session.get_inputs()]
-        stored = self._session.get_modelmeta().custom_metadata_map.get(FACTS_KEY, "{}")
-        self.facts: dict[str, Any] = json.loads(stored)
-
-    def __call__(self, *images: ArrayLike) -> NDArray[np.float32] | tuple[NDArray[Any], ...]:
-        """Logits of (N, C, H, W) images, one array for each input; a tuple of several tasks.
-
-        Raises
-        ------
-        ArgumentError
-            Another number of inputs, or other shapes, than the network takes.
-        """
-        if len(images) != len(self.inputs):
-            msg = f"The network takes {', '.join(self.inputs)}; got {len(images)} arrays."
-            raise ArgumentError(msg)
-        arrays = (np.ascontiguousarray(image, dtype=np.float32) for image in images)
-        try:
-            answers = self._session.run(None, dict(zip(self.inputs, arrays, strict=True)))
-        except _state(self._runtime).InvalidArgument:
-            shapes = {item.name: item.shape for item in self._session.get_inputs()}
-            msg = f"The network takes {shapes}; got {[np.shape(image) for image in images]}."
-            raise ArgumentError(msg) from None
-        return answers[0] if len(answers) == 1 else tuple(answers)
-
-
-def _state(runtime: ModuleType) -> Any:
-    """Where onnxruntime keeps its kinds of error."""
-    return runtime.capi.onnxruntime_pybind11_state
 
 
 def _resolve(
@@ -211,13 +150,10 @@ def _resolve(
     inputs: Sequence[str],
 ) -> tuple[nn.Module, dict[str, tuple[int, ...]], dict[str, Any]]:
     """The module to convert, the shape of each of its inputs, and what to say of it."""
-    facts: dict[str, Any] = {}
     if not isinstance(source, nn.Module):
         run = open_run(source)
-        network, facts = _whole_run(run), _run_facts(run)
-        size, in_channels, inputs = run.config.input_size, run.config.in_channels, ("image",)
-    else:
-        network = source
+        shape = Preparation.of(run.config).shape[1:]
+        return run_network(run), {"image": shape}, _run_facts(run)
     if size is None:
         msg = "`size` is needed: the height and width of the images the network will see."
         raise ArgumentError(msg)
@@ -226,33 +162,47 @@ def _resolve(
     for name in inputs:
         check_option(name, INPUTS, name="inputs")
         shapes[name] = (1 if name in ("gray", "mask") else in_channels, height, width)
-    return network, shapes, facts
-
-
-def _whole_run(run: Run) -> nn.Module:
-    networks = [run.network(fold) for fold in range(run.folds.n_folds)]
-    return FoldMean(networks, flip=run.config.flip_views)
+    return source, shapes, {}
 
 
 def _run_facts(run: Run) -> dict[str, Any]:
     """What a caller must know to turn images into the run's predictions."""
     config = run.config
-    return {
+    facts = {
         "model": config.name,
         "class": config.positive,
+        "classes": None if config.classes is None else list(config.classes),
         "architecture": config.architecture,
         "model_hash": run.ensemble_hash,
-        "temperature": run.temperatures.overall,
         "rule": ENSEMBLE_RULE,
-        "colour": config.colour,
-        "input_size": config.input_size,
-        "region": config.region,
-        "margins": list(config.margins),
+        "preparation": asdict(Preparation.of(config)),
+        "flip_views": config.flip_views,
+        "tta": list(config.tta),
     }
+    if (run.folder / "calibration.json").is_file():
+        facts["calibration"] = run.calibration.overall.to_dict()
+    return json.loads(json.dumps(facts))
+
+
+def _outputs(network: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
+    """Names of what the network returns, seen from one answer."""
+    if isinstance(network, RunNetwork):
+        return network.outputs
+    with torch.no_grad():
+        answer = network(**_random_images(network, shapes, 1, seed=0))
+    answers = answer if isinstance(answer, tuple) else (answer,)
+    names = tuple("logits" if each.ndim == 2 else "mask" for each in answers)
+    return (
+        names if len(set(names)) == len(names) else tuple(f"{n}_{i}" for i, n in enumerate(names))
+    )
 
 
 def _convert(
-    network: nn.Module, shapes: Mapping[str, tuple[int, ...]], *, dynamic_batch: bool
+    network: nn.Module,
+    shapes: Mapping[str, tuple[int, ...]],
+    outputs: Sequence[str],
+    *,
+    dynamic_batch: bool,
 ) -> Any:
     example = _random_images(network, shapes, _EXAMPLE if dynamic_batch else 1, seed=0)
     batch = torch.export.Dim("batch", min=1, max=65_536)
@@ -264,6 +214,7 @@ def _convert(
                 args=(),
                 kwargs=example,
                 input_names=list(shapes),
+                output_names=list(outputs),
                 dynamic_shapes={name: {0: batch} for name in example} if dynamic_batch else None,
                 dynamo=True,
                 opset_version=OPSET,
@@ -278,20 +229,17 @@ def _convert(
 def _difference(
     network: nn.Module, path: Path, shapes: Mapping[str, tuple[int, ...]], count: int
 ) -> float:
-    """Of the logits of random images; refused above `TOLERANCE`."""
+    """Of all outputs for random images; refused above `TOLERANCE`."""
     images = _random_images(network, shapes, count, seed=count)
     with torch.no_grad():
         expected = network(**images)
     try:
-        answers = OnnxNetwork(path)(*(image.numpy() for image in images.values()))
+        answers = OnnxNetwork(path).run(*(image.numpy() for image in images.values()))
     except ArgumentError as error:
         msg = f"The ONNX file does not take {count} images: {error} It was not kept."
         raise ExportError(msg) from None
-    pairs = zip(
-        expected if isinstance(expected, tuple) else (expected,),
-        answers if isinstance(answers, tuple) else (answers,),
-        strict=True,
-    )
+    tensors = expected if isinstance(expected, tuple) else (expected,)
+    pairs = zip(tensors, answers.values(), strict=True)
     largest = max(_relative(a.numpy(), b) for a, b in pairs)
     if not largest < TOLERANCE:
         msg = (
@@ -319,11 +267,3 @@ def _random_images(
         name if name in names else names[0]: torch.rand(count, *shape, generator=generator)
         for name, shape in shapes.items()
     }
-
-
-def _package(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        msg = f"ONNX files need the package {name}, which is not installed. Install usstats[onnx]."
-        raise ArgumentError(msg) from None

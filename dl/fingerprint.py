@@ -26,6 +26,8 @@ __all__ = [
 _SIDE = 32
 _LOW = 8
 _DETAIL_SIDE = 64
+#: Numbers of a `detail_signature`.
+DETAIL = _DETAIL_SIDE**2
 #: Frames, rulers and writing lie outside the middle, the same on every picture of a scanner.
 _EDGE = 0.2
 #: Bits in which two hashes may differ when the pictures are compared as well.
@@ -160,10 +162,10 @@ def confirmed_duplicates(hashes: ArrayLike, details: ArrayLike) -> NDArray[Any]:
     [[0, 1, 0]]
     """
     pairs = near_duplicates(hashes, CANDIDATE_DISTANCE)
-    pictures = np.asarray(details, dtype=np.float64)
-    total = pictures.sum(axis=0)
+    pictures = np.asarray(details)
+    total, n = pictures.sum(axis=0, dtype=np.float64), len(pictures)
     same = [
-        _similarity(pictures[i], pictures[j], total, len(pictures)) >= SAME_PICTURE
+        _similarity(pictures[i].astype(float), pictures[j].astype(float), total, n) >= SAME_PICTURE
         for i, j, _ in pairs
     ]
     return pairs[np.array(same, dtype=bool)]

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import struct
 import warnings
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from dl.errors import ImageError, ImageWarning, MaskError
+from dl.errors import ImageError, ImageWarning, MaskError, OversizeError
 from dl.geometry import LesionGeometry, crop_roi, lesion_geometry, letterbox, roi_box
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "MAX_PIXELS",
     "LesionGeometry",
     "crop_roi",
+    "decode_image",
     "lesion_geometry",
     "letterbox",
     "read_image",
@@ -84,7 +86,7 @@ def read_image(
     ...     read_image(path).tolist()
     [[0, 1, 255]]
     """
-    path = Path(path)
+    path = path if isinstance(path, _InMemory) else Path(path)
     if is_dicom(path):
         from dl.dicom import read_dicom
 
@@ -92,6 +94,49 @@ def read_image(
     with _open(path) as picture:
         _check_size(path, *picture.size)
         return _to_8_bits(path, _decode(path, picture, frame), bits)
+
+
+class _InMemory(BytesIO):
+    """Bytes where a file is expected: they open and read, and messages call them by a name."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        super().__init__(content)
+        self._name = name
+
+    def open(self, mode: str) -> BytesIO:
+        return BytesIO(self.getvalue())
+
+    def __str__(self) -> str:
+        return self._name
+
+
+def decode_image(content: bytes, *, name: str = "The image") -> NDArray[np.uint8]:
+    """Read one still image that is in memory by the rules of `read_image`; no file is written.
+
+    Parameters
+    ----------
+    content : bytes
+        What a PNG, JPEG, TIFF, BMP or DICOM file holds.
+    name : str
+        What the messages call it.
+
+    Returns
+    -------
+    (H, W) or (H, W, 3) uint8
+
+    Raises
+    ------
+    ImageError
+        As in `read_image`; an OversizeError above 40 megapixels.
+
+    Examples
+    --------
+    >>> file = BytesIO()
+    >>> Image.new("L", (30, 20)).save(file, "PNG")
+    >>> decode_image(file.getvalue()).shape
+    (20, 30)
+    """
+    return read_image(_InMemory(content, name))
 
 
 def read_mask(path: str | Path) -> NDArray[np.bool_]:
@@ -202,7 +247,7 @@ def _open(path: Path) -> Image.Image:
                 "whatever the file is called. Export it as PNG."
             )
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-            msg = _too_large(path, "far more")
+            raise OversizeError(_too_large(path, "far more")) from None
         except _DECODING as error:
             msg = (
                 f"{path}: the header is truncated or damaged ({type(error).__name__}). "
@@ -213,7 +258,7 @@ def _open(path: Path) -> Image.Image:
 
 def _check_size(path: Path, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
-        raise ImageError(_too_large(path, f"{width} x {height}"))
+        raise OversizeError(_too_large(path, f"{width} x {height}"))
 
 
 def _too_large(path: Path, size: str) -> str:

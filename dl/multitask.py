@@ -78,12 +78,15 @@ class MultiTaskUNet(EncodedNetwork):
 
     def forward(self, x: Tensor) -> TaskLogits:
         """(N, in_channels, H, W) in [0, 1] -> class logits and mask logits at the image's size."""
+        classes, masks, _ = self.answer(x)
+        return TaskLogits(classify=classes, segment=masks)
+
+    def answer(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Class logits, mask logits, and the map whose mean the class logits are linear in."""
         bottleneck, skips = self.encode(x)
         mask = self.mask_head(self.decoder(bottleneck, skips))
-        return TaskLogits(
-            classify=self.head(self.dropout(bottleneck.mean(dim=(2, 3)))),
-            segment=resize_to(mask, x.shape[-2:]),
-        )
+        classes = self.head(self.dropout(bottleneck.mean(dim=(2, 3))))
+        return classes, resize_to(mask, x.shape[-2:]), bottleneck
 
 
 def multitask_unet(**options: Any) -> MultiTaskUNet:

@@ -6,7 +6,8 @@ The contract between a network and the rest of the floor:
   and `dl.registry` imports that module. A network never imports `dl.registry`.
 - `forward(*inputs)` takes one (N, C, H, W) tensor in [0, 1] for each of the entry's `inputs`, in
   that order, and `mask=None` behind them where the entry's `mask` is not "none". Where the entry
-  says so (`may_miss`), an input may be None.
+  says so (`may_miss`), an input may be None. Training and prediction stack inputs and mask in one
+  tensor (`layout_of`); `dl.stacked` takes it apart in front of the network.
 - It returns logits: (N, n_classes) for ("classify",), (N, n_mask_classes, H, W) for ("segment",), a
   tuple of both in the order of `tasks` for ("classify", "segment"). No softmax, no sigmoid.
 - What is new for a study begins with "head." in the state dict, and its last classifying layer is
@@ -27,15 +28,26 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from dl.channels import ChannelLayout
 from dl.layers import GrayStem, Standardise, StandardiseColours
 from usstats._check import check_option
 from usstats.errors import ArgumentError
 
-__all__ = ["NetworkEntry", "entry", "names", "register", "tasks_of"]
+__all__ = [
+    "ChannelLayout",
+    "NetworkEntry",
+    "entry",
+    "layout_of",
+    "names",
+    "register",
+    "tasks_of",
+]
 
 INPUTS = ("image", "gray", "doppler")
 TASKS = ("classify", "segment")
 MASKS = ("none", "optional", "required")
+#: Channels of a Doppler image.
+COLOURS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,18 +173,38 @@ def entry(name: str) -> NetworkEntry:
     return _ENTRIES[name]
 
 
+def layout_of(name: str, in_channels: int) -> ChannelLayout:
+    """What stands in which channel of the images a network is trained on.
+
+    A network of two images takes its Doppler image in colour, whatever `in_channels` says of the
+    image of the others.
+
+    Examples
+    --------
+    >>> from dl import registry
+    >>> registry.layout_of("resnet18", 1).blocks
+    (('image', 1),)
+    >>> registry.layout_of("dual_aspp", 1).blocks
+    (('gray', 1), ('doppler', 3), ('mask', 1))
+    """
+    if "/" in name or entry(name).inputs == ("image",):
+        return ChannelLayout.of(("image",), in_channels=in_channels)
+    known = entry(name)
+    return ChannelLayout.of(known.inputs, in_channels=COLOURS, with_mask=known.mask != "none")
+
+
 def tasks_of(name: str) -> tuple[str, ...]:
-    """What a network of one image is trained for; those of other packages classify.
+    """What a network is trained for; those of other packages classify.
 
     Raises
     ------
     ArgumentError
-        The network takes other inputs, which the training loop does not know.
+        The network cannot do without a mask, which the training loop does not promise.
     """
     if "/" in name:
         return ("classify",)
     known = entry(name)
-    if known.inputs != ("image",) or known.mask == "required":
-        msg = f"The training loop gives a network one image; {name!r} takes {known.inputs}."
+    if known.mask == "required":
+        msg = f"The training loop may have no mask to give; {name!r} requires one."
         raise ArgumentError(msg)
     return known.tasks

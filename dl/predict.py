@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from dl.data import ImageStudy
+from dl.fold import START, epoch_seed
+from dl.frozen import head_logits
 from dl.inference import features, logits, steady_torch
 from dl.network import tasks_of
 from dl.predictions import predictions_frame
@@ -15,11 +18,16 @@ from dl.prepare import Preparation, PreparedImages, prepare
 from dl.progress import Progress, reporter
 from dl.run_folder import Run, open_run
 from dl.segment import mask_frame, mask_logits, write_masks
-from dl.targets import mask_targets
-from dl.train import START, epoch_seed
+from dl.targets import mask_classes, mask_targets
 from usstats.errors import ArgumentError, LeakageError
 
-__all__ = ["ENSEMBLE_RULE", "predict", "predict_in_sample", "predict_masks"]
+__all__ = [
+    "ENSEMBLE_RULE",
+    "predict",
+    "predict_in_sample",
+    "predict_masks",
+    "predict_members",
+]
 
 #: How k fold networks become one prediction.
 ENSEMBLE_RULE = "mean logit over the fold networks"
@@ -42,7 +50,7 @@ def predict(
     -------
     DataFrame
         The columns of `cross_validate`, with role external, an empty fold, the mean logit over
-        the fold networks, the temperature fitted on all out-of-fold logits, and one hash of all
+        the fold networks, the calibration fitted on all out-of-fold logits, and one hash of all
         the networks.
 
     Raises
@@ -57,31 +65,39 @@ def predict(
         Images that cannot be used, by row.
     """
     run = open_run(run_dir)
-    _refuse_segmenter(run)
-    temperature = run.temperatures.overall
-    try:
-        prepared = prepare(
-            study,
-            Preparation.of(run.config),
-            cache_dir=run.folder / "cache",
-            report=reporter(progress, "reading images"),
+    logit = _external_logits(run, study, progress).mean(axis=0)
+    return _frame(run, study, logit, role="external", model_hash=run.ensemble_hash)
+
+
+def predict_members(
+    run_dir: str | Path, study: ImageStudy, *, progress: Progress | None = None
+) -> pd.DataFrame:
+    """What each fold's network alone says of patients who had no part in development.
+
+    Parameters
+    ----------
+    run_dir, study, progress : as for `predict`
+
+    Returns
+    -------
+    DataFrame
+        The columns of `predict` and `member`, the fold whose patients the network was not
+        trained on; the rows of `predict` once a member, calibrated as it calibrates their mean.
+        `dl.ensemble.uncertainty_frame` tells how much they disagree.
+
+    Raises
+    ------
+    LeakageError, ResumeError, CheckpointError, ImageError
+        As `predict`.
+    """
+    run = open_run(run_dir)
+    tables = [
+        _frame(run, study, own, role="external", model_hash=run.model_hash(fold)).assign(
+            member=fold
         )
-        _refuse_overlap(run, study, prepared)
-        logit = _fold_logits(run, prepared, progress).mean(axis=0)
-    finally:
-        if progress is not None:
-            progress.close()
-    return predictions_frame(
-        study,
-        logit,
-        temperature,
-        model=run.config.name,
-        positive=run.config.positive,
-        classes=run.config.classes,
-        role="external",
-        fold=None,
-        model_hash=run.ensemble_hash,
-    )
+        for fold, own in enumerate(_external_logits(run, study, progress))
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def predict_in_sample(
@@ -124,17 +140,8 @@ def predict_in_sample(
     trained = np.arange(run.folds.n_folds)[:, None] != fold
     if logit.ndim == 3:
         trained = np.broadcast_to(trained[..., None], logit.shape)
-    return predictions_frame(
-        study,
-        np.average(logit, axis=0, weights=trained),
-        run.temperatures.overall,
-        model=run.config.name,
-        positive=run.config.positive,
-        classes=run.config.classes,
-        role="in_sample",
-        fold=None,
-        model_hash=run.ensemble_hash,
-    )
+    mean = np.average(logit, axis=0, weights=trained)
+    return _frame(run, study, mean, role="in_sample", model_hash=run.ensemble_hash)
 
 
 def predict_masks(run_dir: str | Path, study: ImageStudy, *, folder: str | Path) -> pd.DataFrame:
@@ -147,7 +154,8 @@ def predict_masks(run_dir: str | Path, study: ImageStudy, *, folder: str | Path)
     study : ImageStudy
         Masks are compared where there are some, and not needed.
     folder : path
-        Gets ROW.png: the probability of every pixel at the network's size, in 8 bits.
+        Gets ROW.png: the probability of every pixel at the network's size, in 8 bits; or, of
+        several regions, its class.
 
     Returns
     -------
@@ -169,11 +177,12 @@ def predict_masks(run_dir: str | Path, study: ImageStudy, *, folder: str | Path)
     preparation, cache = Preparation.of(run.config), run.folder / "cache"
     prepared = prepare(study, preparation, cache_dir=cache)
     _refuse_overlap(run, study, prepared)
-    masks = mask_targets(study, preparation, images=prepared.sha256, cache_dir=cache)
-    rows, flip = np.arange(len(study)), run.config.flip_views
+    n = mask_classes(run.config)
+    masks = mask_targets(study, preparation, images=prepared.sha256, cache_dir=cache, n_classes=n)
+    rows, shown = np.arange(len(study)), {"flip": run.config.flip_views, "tta": run.config.tta}
     networks = [run.network(fold) for fold in range(run.folds.n_folds)]
     with steady_torch(epoch_seed(run.config, 0, START)):
-        answers = [mask_logits(net, prepared.views, rows, flip=flip) for net in networks]
+        answers = [mask_logits(net, prepared.views, rows, **shown) for net in networks]
         write_masks(target, rows, sum(answers) / len(answers))
     return mask_frame(
         study,
@@ -183,7 +192,42 @@ def predict_masks(run_dir: str | Path, study: ImageStudy, *, folder: str | Path)
         role="external",
         fold=None,
         model_hash=run.ensemble_hash,
+        n_classes=n,
     )
+
+
+def _frame(
+    run: Run, study: ImageStudy, logit: NDArray[np.float64], *, role: str, model_hash: str
+) -> pd.DataFrame:
+    return predictions_frame(
+        study,
+        logit,
+        run.calibration.overall.apply(logit),
+        model=run.config.name,
+        positive=run.config.positive,
+        classes=run.config.classes,
+        role=role,
+        fold=None,
+        model_hash=model_hash,
+    )
+
+
+def _external_logits(run: Run, study: ImageStudy, progress: Progress | None) -> NDArray[np.float64]:
+    """Of every fold's network, for a cohort that none of them knows."""
+    _refuse_segmenter(run)
+    _ = run.calibration  # an unfinished run is refused before an image is read
+    try:
+        prepared = prepare(
+            study,
+            Preparation.of(run.config),
+            cache_dir=run.folder / "cache",
+            report=reporter(progress, "reading images"),
+        )
+        _refuse_overlap(run, study, prepared)
+        return _fold_logits(run, prepared, progress)
+    finally:
+        if progress is not None:
+            progress.close()
 
 
 def _refuse_segmenter(run: Run) -> None:
@@ -192,7 +236,7 @@ def _refuse_segmenter(run: Run) -> None:
         raise ArgumentError(msg)
 
 
-def _fold_of(run: Run, study: ImageStudy) -> np.ndarray:
+def _fold_of(run: Run, study: ImageStudy) -> NDArray[np.int64]:
     """The fold each image's patient was held out in."""
     known = run.images.drop_duplicates("patient_id").set_index("patient_id")["fold"]
     fold = study.images["patient_id"].map(known)
@@ -205,20 +249,21 @@ def _fold_of(run: Run, study: ImageStudy) -> np.ndarray:
     return fold.to_numpy(dtype=np.int64)
 
 
-def _fold_logits(run: Run, prepared: PreparedImages, progress: Progress | None) -> np.ndarray:
+def _fold_logits(
+    run: Run, prepared: PreparedImages, progress: Progress | None
+) -> NDArray[np.float64]:
     """Logits by each fold's network, shape (n_folds, n), or (n_folds, n, K) of K classes."""
-    flip, rows = run.config.flip_views, np.arange(len(prepared.views))
+    config, views = run.config, prepared.views
+    shown, rows = {"flip": config.flip_views, "tta": config.tta}, np.arange(len(views))
     networks = [run.network(fold) for fold in range(run.folds.n_folds)]
-    with steady_torch(epoch_seed(run.config, 0, START)):
-        if run.config.route == "frozen":
+    with steady_torch(epoch_seed(config, 0, START)):
+        if config.route == "frozen":
             report = reporter(progress, "features")
-            table = features(networks[0], prepared.views, rows, flip=flip, report=report)
-            heads = [net.head.weight[0].detach().double().numpy() for net in networks]
-            biases = [[float(net.head.bias.detach())] for net in networks]
-            return np.array(heads) @ table.T + biases
+            table = features(networks[0], views, rows, **shown, report=report)
+            return np.array([head_logits(network, table) for network in networks])
         answers = []
         for fold, network in enumerate(networks):
-            answers.append(logits(network, prepared.views, rows, flip=flip))
+            answers.append(logits(network, views, rows, **shown))
             if progress is not None:
                 progress.update("predicting", fold + 1, len(networks))
     return np.array(answers)
@@ -226,10 +271,11 @@ def _fold_logits(run: Run, prepared: PreparedImages, progress: Progress | None) 
 
 def _refuse_overlap(run: Run, study: ImageStudy, prepared: PreparedImages) -> None:
     patients = study.images["patient_id"].isin(run.images["patient_id"])
-    files = pd.Series(prepared.sha256).isin(run.images["sha256"])
-    if patients.any() or files.any():
+    known = run.development_files
+    files = {row for row, digest in prepared.pictures if digest in known}
+    if patients.any() or files:
         msg = (
-            f"{patients.sum()} images of patients and {files.sum()} files of the development "
+            f"{patients.sum()} images of patients and {len(files)} files of the development "
             "cohort are among those to predict; the networks know them. Use the out-of-fold "
             "predictions of cross_validate for them, and give other patients other ids."
         )

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit, log_softmax, logsumexp, softmax
 
+from dl.calibrators import Uncalibrated, class_log_odds
 from dl.data import ImageStudy
 
 __all__ = ["COLUMNS", "predictions_frame"]
@@ -32,7 +32,7 @@ COLUMNS = (
 def predictions_frame(
     study: ImageStudy,
     logit: NDArray[np.float64],
-    temperature: NDArray[np.float64] | float,
+    probability_calibrated: NDArray[np.float64],
     *,
     model: str,
     positive: str,
@@ -41,20 +41,17 @@ def predictions_frame(
     fold: Sequence[int] | NDArray[Any] | None,
     model_hash: Sequence[str] | str,
 ) -> pd.DataFrame:
-    """One row an image: the logit, its one sigmoid, and the sigmoid of logit / temperature.
+    """One row an image: the logit, its one sigmoid, and the calibrated probability.
 
     `fold` is empty for an external cohort; `n_images` counts the patient's images in the study.
 
-    Of several `classes`, with (n, K) network logits, one row an image and class: `probability` is
-    the one softmax over the classes, `probability_calibrated` that of the logits / temperature,
-    and `logit` the log-odds of the class against all others, so that here too the probability is
-    the sigmoid of the logit. The network's logits, up to one constant an image, are
-    log(probability).
+    Of several `classes`, with (n, K) network logits and calibrated probabilities, one row an
+    image and class: `probability` is the one softmax over the classes, and `logit` the log-odds
+    of the class against all others, so that here too the probability is the sigmoid of the logit.
+    The network's logits, up to one constant an image, are log(probability).
     """
-    if classes is None:
-        values = logit, expit(logit), expit(logit / temperature)
-    else:
-        values = _by_class(logit, np.broadcast_to(temperature, len(study)))
+    odds = logit if classes is None else class_log_odds(logit)
+    values = odds, Uncalibrated().apply(logit), probability_calibrated
     n_classes = 1 if classes is None else len(classes)
     patients = study.images["patient_id"]
     folds = pd.array([pd.NA] * len(study) if fold is None else np.asarray(fold), dtype="Int64")
@@ -76,13 +73,3 @@ def predictions_frame(
     ):
         table[name] = column.ravel()
     return table[list(COLUMNS)]
-
-
-def _by_class(
-    logit: NDArray[np.float64], temperature: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Log-odds of each class against the others, softmax, and calibrated softmax: (n, K) each."""
-    log_p, k = log_softmax(logit, axis=1), logit.shape[1]
-    others = [logsumexp(np.delete(log_p, i, axis=1), axis=1) for i in range(k)]
-    odds = log_p - np.stack(others, axis=1)
-    return odds, softmax(logit, axis=1), softmax(logit / temperature[:, None], axis=1)

@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from dl.channels import ChannelLayout
 from dl.config import TrainConfig
 from dl.data import ImageStudy
-from dl.errors import ImageError, ImageWarning, MaskError, ResumeError
+from dl.errors import ImageError, MaskError, ResumeError
 from dl.fingerprint import (
+    DETAIL,
     confirmed_duplicates,
     detail_signature,
     perceptual_hash,
     sha256_file,
 )
 from dl.geometry import crop_roi, letterbox, roi_box
-from dl.images import read_image
+from dl.pictures import Pictures, file_digests, read_pictures
 from dl.storage import atomic_path, read_json, write_json
+from usstats.errors import SchemaError
 
 __all__ = ["Preparation", "PreparedImages", "prepare"]
 
 #: Raised whenever the same file and settings would give other pixels.
 PREPARATION_VERSION = 1
-MIN_SIDE = 8
 _LISTED = 8
 Report = Callable[[int, int], None]
 T = TypeVar("T")
@@ -39,34 +41,83 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """How a file becomes the squares a network sees."""
+    """How files become the squares a network sees.
+
+    Attributes
+    ----------
+    region : {"roi", "whole"}
+    margins : tuple of float
+        One a view.
+    input_size : int
+    colour : {"gray", "rgb"}
+        Of a single image; of a pair, the gray image is gray and the Doppler image in colour.
+    blocks : tuple of (str, int)
+        What stands in which channel, as in `ChannelLayout`; by default a single image.
+    version : int
+    """
 
     region: str
     margins: tuple[float, ...]
     input_size: int
     colour: str
+    blocks: tuple[tuple[str, int], ...] = ()
     version: int = PREPARATION_VERSION
+
+    def __post_init__(self) -> None:
+        single = (("image", 1 if self.colour == "gray" else 3),)
+        layout = ChannelLayout(tuple(self.blocks) or single)
+        object.__setattr__(self, "blocks", layout.blocks)
 
     @classmethod
     def of(cls, config: TrainConfig) -> Preparation:
         """The preparation a training configuration asks for."""
+        from dl.stacked import channel_layout  # what an architecture takes is known beside torch
+
         return cls(
             region=config.region,
             margins=config.margins,
             input_size=config.input_size,
             colour=config.colour,
+            blocks=channel_layout(config).blocks,
         )
+
+    @property
+    def layout(self) -> ChannelLayout:
+        """What stands in which channel."""
+        return ChannelLayout(self.blocks)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """Of one prepared image: views, channels, height, width."""
-        channels = 1 if self.colour == "gray" else 3
-        return len(self.margins), channels, self.input_size, self.input_size
+        return len(self.margins), self.layout.n_channels, self.input_size, self.input_size
 
-    def views(self, image: NDArray[Any], region: NDArray[Any] | None) -> NDArray[Any]:
+    def read(self, study: ImageStudy, row: int) -> Pictures:
+        """What this preparation needs of one row of a study."""
+        return read_pictures(study, row, layout=self.layout, with_region=self.region == "roi")
+
+    def compose(self, pictures: Pictures) -> NDArray[np.uint8]:
+        """Crop, letterbox and stack one row: (views, channels, size, size); zeros are missing."""
+        views = range(len(self.margins))
+        return np.stack([np.concatenate(self._blocks(pictures, view)) for view in views])
+
+    def views(self, image: NDArray[Any], region: NDArray[Any] | None) -> NDArray[np.uint8]:
         """Crop, letterbox and stack one image: (views, channels, size, size)."""
-        coloured = self._coloured(image)
-        return np.stack([self._square(coloured, region, view) for view in range(len(self.margins))])
+        return self.compose(Pictures(image=image, region=region))
+
+    def _blocks(self, pictures: Pictures, view: int) -> list[NDArray[np.uint8]]:
+        sources = {
+            "image": (pictures.image, pictures.region),
+            "gray": (pictures.image, pictures.region),
+            "doppler": (pictures.doppler, pictures.doppler_region),
+            "mask": (pictures.gate, pictures.region),
+        }
+        size = self.input_size
+        return [
+            np.zeros((n, size, size), dtype=np.uint8)
+            if sources[name][0] is None
+            else self._square(_coloured(sources[name][0], n), sources[name][1], view)
+            for name, n in self.blocks
+        ]
 
     def cut(self, picture: NDArray[Any], region: NDArray[Any] | None, view: int) -> NDArray[Any]:
         """The part of an image, or of its mask, that one view shows."""
@@ -88,8 +139,9 @@ class Preparation:
         square = letterbox(self.cut(image, region, view), self.input_size)
         return np.moveaxis(np.atleast_3d(square), -1, 0)
 
-    def _coloured(self, image: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(Image.fromarray(image).convert("L" if self.colour == "gray" else "RGB"))
+
+def _coloured(image: NDArray[Any], n_channels: int) -> NDArray[Any]:
+    return np.asarray(Image.fromarray(image).convert("L" if n_channels == 1 else "RGB"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,25 +154,48 @@ class PreparedImages:
         Mapped from the cache file, read-only.
     cache : Path
         That file.
-    sha256 : tuple of str
-        Of every image file.
-    mask_sha256 : tuple of str or None
+    blocks : tuple of str
+        What stands in the channels, as in `ChannelLayout`.
+    digests : tuple of mapping
+        SHA-256 of every file of every row, by its column; None where there is none.
     hashes : tuple of int
         Perceptual hashes of the whole images.
-    details : (n, 4096) float32
-        Their fine detail.
+    doppler_hashes : tuple of int
+        Of those Doppler images that are there.
+    details : (n + Doppler images, 4096) float32
+        Their fine detail, mapped: first of the images, then of the Doppler images.
     """
 
     views: NDArray[np.uint8]
     cache: Path
-    sha256: tuple[str, ...]
-    mask_sha256: tuple[str | None, ...]
+    blocks: tuple[str, ...]
+    digests: tuple[Mapping[str, str | None], ...]
     hashes: tuple[int, ...]
+    doppler_hashes: tuple[int, ...]
     details: NDArray[np.float32]
 
+    @property
+    def sha256(self) -> tuple[str, ...]:
+        """Of every image file."""
+        return tuple(str(row["path"]) for row in self.digests)
+
+    def sha256_of(self, column: str) -> tuple[str | None, ...]:
+        """Of the files named in another column, None where there is none."""
+        return tuple(row[column] for row in self.digests)
+
+    @property
+    def pictures(self) -> list[tuple[int, str]]:
+        """Row and SHA-256 of every file that shows a patient: images and Doppler images."""
+        doppler = self.sha256_of("doppler_path")
+        rows = _doppler_rows(self.digests)
+        return [*enumerate(self.sha256), *((row, str(doppler[row])) for row in rows)]
+
     def duplicates(self) -> NDArray[Any]:
-        """Pairs of rows that show the same picture, (k, 2)."""
-        return confirmed_duplicates(self.hashes, self.details)[:, :2]
+        """Pairs of rows that show the same picture, gray or Doppler, (k, 2)."""
+        rows = np.array([row for row, _ in self.pictures])
+        found = confirmed_duplicates([*self.hashes, *self.doppler_hashes], self.details)
+        pairs = np.sort(rows[found[:, :2]], axis=1)
+        return np.unique(pairs[pairs[:, 0] < pairs[:, 1]], axis=0)
 
 
 def prepare(
@@ -148,7 +223,11 @@ def prepare(
     ImageError
         Any image that cannot be used, all listed by row with the reason. Nothing is trained on
         the others.
+    SchemaError
+        A network of two images, and a table that is not paired.
     """
+    if "doppler" in preparation.layout.names:
+        _refuse_unpaired(study)
     digests = _digests(study, preparation)
     key = _cache_key(study, digests, preparation)
     cache_dir.mkdir(parents=True, exist_ok=True)
@@ -156,39 +235,45 @@ def prepare(
     details = cache_dir / f"details-{key}.npy"
     if not _is_whole(facts, (array, details)):
         _decode_all(study, preparation, digests, (array, details, facts), report)
+    hashes = tuple(int(text, 16) for text in read_json(facts)["hashes"])
     return PreparedImages(
         views=np.load(array, mmap_mode="r", allow_pickle=False),
         cache=array,
-        sha256=tuple(image for image, _ in digests),
-        mask_sha256=tuple(mask for _, mask in digests),
-        hashes=tuple(int(text, 16) for text in read_json(facts)["hashes"]),
-        details=np.load(details, allow_pickle=False),
+        blocks=preparation.layout.names,
+        digests=tuple(digests),
+        hashes=hashes[: len(study)],
+        doppler_hashes=hashes[len(study) :],
+        details=np.load(details, mmap_mode="r", allow_pickle=False),
     )
 
 
-def _digests(study: ImageStudy, preparation: Preparation) -> list[tuple[str, str | None]]:
-    def one(row: int) -> tuple[str, str | None]:
-        image, mask = study.file(row), study.file(row, "mask")
-        use_mask = mask is not None and preparation.region == "roi"
-        return hashed(image), hashed(mask) if use_mask else None
+def _refuse_unpaired(study: ImageStudy) -> None:
+    modality = study.images.get("modality", pd.Series(dtype=str)).astype(str).str.strip()
+    rows = np.flatnonzero(modality.str.lower() == "doppler")
+    if rows.size:
+        msg = (
+            f"{rows.size} rows of the images table are Doppler images by themselves (first: row "
+            f"{rows[0]}); a network of two images takes one row a pair. Pair the table with "
+            "`dl.pairing.pair_images`."
+        )
+        raise SchemaError(msg)
 
-    return for_every_row(len(study), one)
 
-
-def hashed(path: Path | None) -> str:
-    try:
-        return sha256_file(path or "")
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        msg = f"{path}: the file cannot be opened ({reason})."
-        raise ImageError(msg) from None
+def _digests(study: ImageStudy, preparation: Preparation) -> list[dict[str, str | None]]:
+    layout, with_region = preparation.layout, preparation.region == "roi"
+    return for_every_row(
+        len(study), lambda row: file_digests(study, row, layout=layout, with_region=with_region)
+    )
 
 
 def _cache_key(
-    study: ImageStudy, digests: list[tuple[str, str | None]], preparation: Preparation
+    study: ImageStudy, digests: list[dict[str, str | None]], preparation: Preparation
 ) -> str:
-    boxes = study.images["roi"].astype(str).tolist() if "roi" in study.images else None
-    content = json.dumps([digests, boxes, asdict(preparation)], sort_keys=True)
+    chosen = [
+        study.images[name].astype(str).tolist() if name in study.images else None
+        for name in ("roi", "doppler_roi", "frame", "doppler_frame")
+    ]
+    content = json.dumps([digests, chosen, asdict(preparation)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:24]
 
 
@@ -204,18 +289,16 @@ def _is_whole(facts: Path, files: tuple[Path, ...]) -> bool:
 def _decode_all(
     study: ImageStudy,
     preparation: Preparation,
-    digests: list[tuple[str, str | None]],
+    digests: list[dict[str, str | None]],
     files: tuple[Path, Path, Path],
     report: Report | None,
 ) -> None:
     array, details, facts = files
-    with atomic_path(array) as temporary:
-        seen = _decode_into(temporary, study, preparation, report)
-    with atomic_path(details) as temporary, temporary.open("wb") as file:
-        np.save(file, np.stack([detail for _, detail in seen]), allow_pickle=False)
+    with atomic_path(array) as squares, atomic_path(details) as detail:
+        hashes = _decode_into((squares, detail), study, preparation, digests, report)
     _refuse_replaced(study, preparation, digests)
     content = {
-        "hashes": [f"{perceptual:016x}" for perceptual, _ in seen],
+        "hashes": [f"{value:016x}" for value in hashes],
         "preparation": asdict(preparation),
         "sha256": [sha256_file(array), sha256_file(details)],
     }
@@ -223,7 +306,7 @@ def _decode_all(
 
 
 def _refuse_replaced(
-    study: ImageStudy, preparation: Preparation, digests: list[tuple[str, str | None]]
+    study: ImageStudy, preparation: Preparation, digests: list[dict[str, str | None]]
 ) -> None:
     now = _digests(study, preparation)
 
@@ -236,42 +319,46 @@ def _refuse_replaced(
 
 
 def _decode_into(
-    file: Path, study: ImageStudy, preparation: Preparation, report: Report | None
-) -> list[tuple[int, NDArray[np.float32]]]:
-    """Write the views of every image; return their perceptual hashes and fine detail."""
-    n = len(study)
-    views = np.lib.format.open_memmap(
-        file, mode="w+", dtype=np.uint8, shape=(n, *preparation.shape)
-    )
+    files: tuple[Path, Path],
+    study: ImageStudy,
+    preparation: Preparation,
+    digests: list[dict[str, str | None]],
+    report: Report | None,
+) -> list[int]:
+    """Write views and fine detail of every image; return the perceptual hashes.
 
-    def one(row: int) -> tuple[int, NDArray[np.float32]]:
-        image = _usable(study, row)
-        views[row] = preparation.views(image, _region(study, row, preparation))
+    Detail and hashes of the Doppler images stand behind those of the images.
+    """
+    n, paired = len(study), _doppler_rows(digests)
+    place = {row: n + i for i, row in enumerate(paired)}
+    squares = _new_array(files[0], np.uint8, (n, *preparation.shape))
+    details = _new_array(files[1], np.float32, (n + len(paired), DETAIL))
+    hashes = [0] * len(details)
+
+    def look(place: int, image: NDArray[np.uint8]) -> None:
+        hashes[place], details[place] = perceptual_hash(image), detail_signature(image)
+
+    def one(row: int) -> None:
+        pictures = preparation.read(study, row)
+        squares[row] = preparation.compose(pictures)
+        look(row, pictures.image)
+        if pictures.doppler is not None:
+            look(place[row], pictures.doppler)
         if report is not None:
             report(row + 1, n)
-        return perceptual_hash(image), detail_signature(image)
 
-    seen = for_every_row(n, one)
-    views.flush()
-    return seen
-
-
-def _region(study: ImageStudy, row: int, preparation: Preparation) -> NDArray[Any] | None:
-    return study.region(row) if preparation.region == "roi" else None
+    for_every_row(n, one)
+    squares.flush()
+    details.flush()
+    return hashes
 
 
-def _usable(study: ImageStudy, row: int) -> NDArray[np.uint8]:
-    image = read_image(study.file(row) or "")
-    if min(image.shape[:2]) < MIN_SIDE:
-        msg = f"{image.shape[1]} x {image.shape[0]} pixels are too few to see anything in"
-        raise ImageError(msg)
-    if image.min() == image.max():
-        warnings.warn(
-            f"row {row}: every pixel has the value {image.flat[0]}; is the file blank?",
-            ImageWarning,
-            stacklevel=5,
-        )
-    return image
+def _new_array(file: Path, kind: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
+    return np.lib.format.open_memmap(file, mode="w+", dtype=kind, shape=shape)
+
+
+def _doppler_rows(digests: Sequence[Mapping[str, str | None]]) -> list[int]:
+    return [row for row, files in enumerate(digests) if files["doppler_path"]]
 
 
 def for_every_row(n: int, work: Callable[[int], T]) -> list[T]:

@@ -10,7 +10,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
 
-__all__ = ["ConsoleProgress", "EpochWatcher", "Progress", "console_progress", "reporter"]
+__all__ = [
+    "ConsoleProgress",
+    "EpochWatcher",
+    "Progress",
+    "console_progress",
+    "read_log",
+    "reporter",
+]
 
 _INTERVAL = 0.5
 
@@ -124,6 +131,7 @@ class EpochWatcher:
     def __init__(self, progress: Progress | None, logs: Sequence[Path], *, epochs: int) -> None:
         self._progress, self._logs, self._epochs = progress, list(logs), epochs
         self._seen = [0] * len(self._logs)
+        self._left_out = [0] * len(self._logs)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -150,8 +158,10 @@ class EpochWatcher:
 
     def _look(self) -> None:
         for fold, log in enumerate(self._logs):
-            for record in _records(log)[self._seen[fold] :]:
+            for record in read_log(log)[self._seen[fold] :]:
                 self._seen[fold] += 1
+                if "stopped_epoch" in record:
+                    self._left_out[fold] = self._epochs - record["stopped_epoch"]
                 self._say(fold, record)
 
     def _say(self, fold: int, record: dict[str, Any]) -> None:
@@ -161,13 +171,15 @@ class EpochWatcher:
         note = (
             f"fold {fold + 1} of {len(self._logs)}, epoch {record['epoch']} of {self._epochs}: "
             f"loss {record['train_loss']:.3f}, tuning loss {record['tuning_loss']:.3f}, "
-            f"tuning {', '.join(parts)}"
+            f"tuning {', '.join(parts)}{'; stopped early' * ('stopped_epoch' in record)}"
         )
         if self._progress is not None:
-            self._progress.update("training", sum(self._seen), total, note)
+            done = sum(self._seen) + sum(self._left_out)
+            self._progress.update("training", done, total, note)
 
 
-def _records(log: Path) -> list[dict[str, Any]]:
+def read_log(log: Path) -> list[dict[str, Any]]:
+    """The records of an epoch log, one line an epoch; none while there is no file."""
     if not log.is_file():
         return []
     return [json.loads(line) for line in log.read_text("utf-8").splitlines()]

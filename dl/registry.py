@@ -23,12 +23,12 @@ import dl.unet  # noqa: F401  (each registers its networks)
 from dl.checkpoint import load_weights
 from dl.errors import CheckpointError
 from dl.layers import ImageClassifier, merge_input_channels
-from dl.network import NetworkEntry, entry, names, register
+from dl.network import NetworkEntry, entry, layout_of, names, register
 from dl.outside import OUTSIDE
 from usstats._check import check_option
 from usstats.errors import ArgumentError
 
-__all__ = ["NetworkEntry", "build", "entry", "names", "register"]
+__all__ = ["NetworkEntry", "build", "entry", "layout_of", "names", "register"]
 
 HEAD = "head."
 IMAGENET_CLASSES = 1000

@@ -2,7 +2,7 @@
 
 config.json  splits.json  images.csv  run.json     written first; run.json last of them
 folds/k/     weights.safetensors (+ .json), log.jsonl, fold.json last
-temperature.json  predictions.csv                  written when every fold is done
+calibration.json  predictions.csv                  written when every fold is done
 masks/ROW.png     masks.csv                        of a network that segments: 8-bit probabilities
 cache/       prepared images and features
 """
@@ -21,13 +21,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import nn
 
-from dl.calibrate import Temperatures
+from dl.calibrators import CrossFitted
 from dl.checkpoint import load_weights, model_hash, weights_identity
 from dl.config import TrainConfig
 from dl.data import ImageStudy
 from dl.errors import CheckpointError, ResumeError
 from dl.prepare import PreparedImages
-from dl.registry import build
+from dl.stacked import network_of
 from dl.storage import atomic_path, read_json, write_json, write_text
 from usstats.splits import Folds
 
@@ -36,7 +36,9 @@ __all__ = ["Run", "begin_run", "fold_folder", "image_index", "open_run"]
 FORMAT = "usstats.run/1"
 _SHOWN = 3
 T = TypeVar("T")
-_TEXT = dict.fromkeys(("image_id", "patient_id", "sha256", "mask_sha256", "roi", "hash"), str)
+_FILES = ("sha256", "mask_sha256", "doppler_sha256", "doppler_mask_sha256", "gate_sha256")
+_CHOSEN = ("roi", "doppler_roi", "frame", "doppler_frame")
+_TEXT = dict.fromkeys(("image_id", "patient_id", "hash", *_FILES, *_CHOSEN), str)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +52,8 @@ class Run:
     folds : Folds
     images : DataFrame
         row, image_id, patient_id, label, fold, sha256, mask_sha256, roi, hash: which picture was
-        held out where.
+        held out where. Of networks of two images also doppler_sha256, doppler_mask_sha256,
+        doppler_roi and gate_sha256.
     identity : dict
         SHA-256 of configuration, data, folds and the file of starting weights.
     """
@@ -93,18 +96,19 @@ class Run:
         CheckpointError
             Its file is absent, damaged, or not the one the fold was finished with.
         """
-        network = build(
-            self.config.architecture,
-            n_classes=self.config.n_logits,
-            in_channels=self.config.in_channels,
-            **self.config.options,
-        )
+        network = network_of(self.config)
         path = self.fold_folders[fold] / "weights.safetensors"
         facts = load_weights(network, path, architecture=self.config.architecture)
         if facts["sha256"] != self.fold_record(fold)["weights_sha256"]:
             msg = f"{path}: these are not the weights the fold was finished with. Restore them."
             raise CheckpointError(msg)
         return network.eval()
+
+    @property
+    def development_files(self) -> set[str]:
+        """SHA-256 of every image and Doppler image."""
+        columns = [name for name in ("sha256", "doppler_sha256") if name in self.images]
+        return set(self.images[columns].to_numpy().ravel()) - {""}
 
     def model_hash(self, fold: int) -> str:
         """Short hash of a fold's weights."""
@@ -117,9 +121,9 @@ class Run:
         return model_hash(hashlib.sha256("".join(hashes).encode()).hexdigest())
 
     @property
-    def temperatures(self) -> Temperatures:
+    def calibration(self) -> CrossFitted:
         """Of the finished run."""
-        return Temperatures.from_dict(read_json(self.folder / "temperature.json"))
+        return CrossFitted.from_dict(read_json(self.folder / "calibration.json"))
 
 
 def fold_folder(run_dir: Path, fold: int) -> Path:
@@ -135,20 +139,37 @@ def image_index(
     mask_sha256: Sequence[str | None] | None = None,
 ) -> pd.DataFrame:
     """One row a development image: who, which file, and in which fold it is held out."""
-    roi = study.images["roi"] if "roi" in study.images else pd.Series([""] * len(study))
-    return pd.DataFrame(
-        {
-            "row": range(len(study)),
-            "image_id": study.images["image_id"],
-            "patient_id": study.images["patient_id"],
-            "label": labels,
-            "fold": folds.lookup(study.patients),
-            "sha256": prepared.sha256,
-            "mask_sha256": [digest or "" for digest in mask_sha256 or prepared.mask_sha256],
-            "roi": roi.fillna("").astype(str),
-            "hash": [f"{value:016x}" for value in prepared.hashes],
+    columns = {
+        "row": range(len(study)),
+        "image_id": study.images["image_id"],
+        "patient_id": study.images["patient_id"],
+        "label": labels,
+        "fold": folds.lookup(study.patients),
+        "sha256": prepared.sha256,
+        "mask_sha256": _blank(mask_sha256 or prepared.sha256_of("mask")),
+        "roi": _texts(study, "roi"),
+        "hash": [f"{value:016x}" for value in prepared.hashes],
+    }
+    frames = [name for name in ("frame", "doppler_frame") if name in study.images]
+    columns |= {name: _texts(study, name) for name in frames}
+    if "doppler" in prepared.blocks:
+        columns |= {
+            "doppler_sha256": _blank(prepared.sha256_of("doppler_path")),
+            "doppler_mask_sha256": _blank(prepared.sha256_of("doppler_mask")),
+            "doppler_roi": _texts(study, "doppler_roi"),
         }
-    )
+    if "mask" in prepared.blocks:
+        columns["gate_sha256"] = _blank(prepared.sha256_of("gate"))
+    return pd.DataFrame(columns)
+
+
+def _blank(digests: Sequence[str | None]) -> list[str]:
+    return [digest or "" for digest in digests]
+
+
+def _texts(study: ImageStudy, column: str) -> pd.Series | list[str]:
+    given = column in study.images
+    return study.images[column].fillna("").astype(str) if given else [""] * len(study)
 
 
 def begin_run(

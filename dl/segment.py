@@ -10,11 +10,11 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from dl.data import ImageStudy
 from dl.images import read_image
-from dl.inference import BATCH, as_input
+from dl.inference import mask_logits
 from dl.targets import MISSING
 from usstats import dice
 
@@ -24,41 +24,17 @@ __all__ = ["mask_frame", "mask_logits", "mask_path", "read_probability", "write_
 INSIDE = 128
 
 
-@torch.no_grad()
-def mask_logits(
-    network: nn.Module,
-    views: NDArray[np.uint8],
-    rows: Sequence[int] | NDArray[np.int64],
-    *,
-    flip: bool,
-) -> Tensor:
-    """Mean logits over an image and, with `flip`, its mirror image: (len(rows), K, H, W)."""
-    network.eval()
-    rows = np.asarray(rows, dtype=np.int64)
-    parts = []
-    for start in range(0, len(rows), BATCH):
-        x = as_input(views[rows[start : start + BATCH], 0])
-        y = _masks(network(x))
-        if flip:
-            y = (y + _masks(network(x.flip(-1))).flip(-1)) / 2
-        parts.append(y)
-    return torch.cat(parts)
-
-
-def _masks(answer: Tensor | tuple[Tensor, Tensor]) -> Tensor:
-    return answer if isinstance(answer, Tensor) else answer[1]
-
-
 def mask_path(folder: Path, row: int) -> Path:
     """Where the mask of an image is written, by its row in the study."""
     return folder / f"{row:06d}.png"
 
 
 def write_masks(folder: Path, rows: NDArray[np.int64], logit: Tensor) -> None:
-    """Write probabilities as 8-bit pictures at the network's size: 255 is 1."""
+    """Write 8-bit pictures at the network's size: the probability of the region, 255 being 1, or
+    the most probable of several classes."""
     folder.mkdir(parents=True, exist_ok=True)
-    levels = (logit[:, 0].sigmoid() * 255).round().to(torch.uint8).numpy()
-    for row, picture in zip(rows.tolist(), levels, strict=True):
+    levels = (logit[:, 0].sigmoid() * 255).round() if logit.shape[1] == 1 else logit.argmax(dim=1)
+    for row, picture in zip(rows.tolist(), levels.to(torch.uint8).numpy(), strict=True):
         Image.fromarray(picture).save(mask_path(folder, row))
 
 
@@ -82,18 +58,23 @@ def mask_frame(
     role: str,
     fold: NDArray[np.int64] | None,
     model_hash: Sequence[str] | str,
+    n_classes: int = 1,
 ) -> pd.DataFrame:
     """One row an image: the file of its mask, its area as a share of the square, and its Dice.
 
     The Dice coefficient is that of the pixels that show image, at the network's size, and missing
-    where the study has no mask.
+    where the study has no mask. Of several regions, one row an image and region, its number in
+    the column `class`.
     """
+    regions = range(1, max(n_classes, 2))
     found = [
-        _measure(read_probability(mask_path(folder, row)) * 255 >= INSIDE, targets[row])
+        _measure(seen == region if n_classes > 1 else seen >= INSIDE, targets[row], region)
         for row in range(len(study))
+        for seen in [read_image(mask_path(folder, row))]
+        for region in regions
     ]
     folds = pd.array([pd.NA] * len(study) if fold is None else fold, dtype="Int64")
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "patient_id": study.images["patient_id"],
             "image_id": study.images["image_id"],
@@ -101,15 +82,20 @@ def mask_frame(
             "fold": folds,
             "role": role,
             "mask_file": [mask_path(folder, row).name for row in range(len(study))],
-            "area": [area for area, _ in found],
-            "dice": [overlap for _, overlap in found],
             "model_hash": model_hash,
         }
     )
+    table = table.loc[table.index.repeat(len(regions))].reset_index(drop=True)
+    measures = pd.DataFrame(found, columns=["area", "dice"])
+    if n_classes > 1:
+        measures.insert(0, "class", list(regions) * len(study))
+    return pd.concat([table.drop(columns="model_hash"), measures, table["model_hash"]], axis=1)
 
 
-def _measure(inside: NDArray[np.bool_], target: NDArray[np.int8]) -> tuple[float, float]:
+def _measure(
+    inside: NDArray[np.bool_], target: NDArray[np.int8], region: int
+) -> tuple[float, float]:
     if (target == MISSING).all():
         return float(inside.mean()), float("nan")
     seen = inside & (target != MISSING)
-    return float(seen.mean()), dice(seen, target == 1)
+    return float(seen.mean()), dice(seen, target == region)

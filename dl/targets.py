@@ -11,14 +11,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dl.config import TrainConfig
 from dl.data import ImageStudy
 from dl.errors import MaskError
 from dl.geometry import letterbox
-from dl.images import read_image, read_mask
-from dl.prepare import Preparation, for_every_row, hashed
+from dl.images import read_image, read_mask, read_regions
+from dl.pictures import hashed
+from dl.prepare import Preparation, for_every_row
 from dl.storage import atomic_path
 
-__all__ = ["MISSING", "mask_digests", "mask_targets", "task_labels"]
+__all__ = ["MISSING", "mask_classes", "mask_digests", "mask_targets", "task_labels"]
 
 #: The label of an image, or of a pixel, that nobody gave.
 MISSING = -1
@@ -42,6 +44,11 @@ def task_labels(
     return codes
 
 
+def mask_classes(config: TrainConfig) -> int:
+    """Classes of a pixel: 1 for one region by itself, else the regions and the background."""
+    return config.options.get("n_mask_classes") or 1
+
+
 def mask_digests(study: ImageStudy) -> list[str | None]:
     """SHA-256 of every mask file; None where an image has none."""
 
@@ -58,11 +65,12 @@ def mask_targets(
     *,
     images: Sequence[str],
     cache_dir: Path,
+    n_classes: int = 1,
 ) -> Path:
     """Array file of the masks as the network sees their images, (n, size, size) int8.
 
-    1 inside, 0 outside, MISSING where the square shows no image and for an image without a mask;
-    resampled by the nearest pixel, in the geometry of the image.
+    1 inside, or the number of the region; 0 outside; MISSING where the square shows no image and
+    for an image without a mask. Resampled by the nearest pixel, in the geometry of the image.
 
     Parameters
     ----------
@@ -71,6 +79,8 @@ def mask_targets(
     images : sequence of str
         SHA-256 of the image files.
     cache_dir : Path
+    n_classes : int
+        1: binary masks of one region. Several: label maps, the background being class 0.
 
     Raises
     ------
@@ -78,21 +88,22 @@ def mask_targets(
         Masks that cannot be used or are of another size than their image, by row.
     """
     digests = mask_digests(study)
-    content = json.dumps([list(images), digests, asdict(preparation)], sort_keys=True)
+    content = json.dumps([list(images), digests, asdict(preparation), n_classes], sort_keys=True)
     path = cache_dir / f"masks-{hashlib.sha256(content.encode()).hexdigest()[:24]}.npy"
     if not path.is_file():
         size = preparation.input_size
-        squares = for_every_row(len(study), lambda row: _square(study, row, size))
+        squares = for_every_row(len(study), lambda row: _square(study, row, size, n_classes))
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.save(file, np.stack(squares), allow_pickle=False)
     return path
 
 
-def _square(study: ImageStudy, row: int, size: int) -> NDArray[np.int8]:
+def _square(study: ImageStudy, row: int, size: int, n_classes: int) -> NDArray[np.int8]:
     file = study.file(row, "mask")
     if file is None:
         return np.full((size, size), MISSING, dtype=np.int8)
-    mask, shape = read_mask(file), read_image(study.file(row) or "").shape[:2]
+    mask = read_mask(file) if n_classes == 1 else read_regions(file, n_classes)
+    shape = read_image(study.file(row) or "").shape[:2]
     if mask.shape != shape:
         msg = (
             f"the mask is {mask.shape[1]} x {mask.shape[0]} pixels and its image {shape[1]} x "
@@ -100,4 +111,5 @@ def _square(study: ImageStudy, row: int, size: int) -> NDArray[np.int8]:
         )
         raise MaskError(msg)
     visible = letterbox(np.ones(shape, dtype=bool), size)
-    return np.where(visible, letterbox(mask, size), MISSING).astype(np.int8)
+    codes = sum(code * letterbox(mask == code, size) for code in range(1, max(n_classes, 2)))
+    return np.where(visible, codes, MISSING).astype(np.int8)

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dl.checkpoint import read_tensors, write_tensors
-from dl.errors import CheckpointError, ResumeError
+from dl.config import TrainConfig
+from dl.errors import ResumeError
+from dl.optimisation import Learner
 from dl.storage import read_json, write_json, write_text
 
 __all__ = ["LOG", "TrainingState", "latest_state"]
@@ -50,19 +51,39 @@ class TrainingState:
         losses = [record["tuning_loss"] for record in self.history]
         return losses.index(min(losses)) + 1
 
-    def finish_epoch(
-        self, network: nn.Module, optimiser: torch.optim.Optimizer, record: dict[str, Any]
-    ) -> None:
-        """Write the checkpoint of an epoch, then forget the one before."""
-        old = {name for name, _ in self.files.values()}
+    @property
+    def stopped_epoch(self) -> int | None:
+        """The epoch after which waiting for a smaller tuning loss ended training, if it did."""
+        return self.history[-1].get("stopped_epoch") if self.history else None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a finished fold keeps of its training."""
+        return {
+            "best_epoch": self.best_epoch,
+            "stopped_epoch": self.stopped_epoch,
+            "history": self.history,
+        }
+
+    def is_over(self, config: TrainConfig) -> bool:
+        """All epochs are trained, or patience has run out."""
+        return self.epoch >= config.epochs or self.stopped_epoch is not None
+
+    def add(self, record: dict[str, Any], config: TrainConfig) -> None:
+        """Remember an epoch, and whether it is the one that ends training early."""
         self.history.append(record)
+        waited = self.epoch - self.best_epoch
+        if 0 < config.patience <= waited and self.epoch < config.epochs:
+            record["stopped_epoch"] = self.epoch
+
+    def write(self, learner: Learner) -> None:
+        """Write the checkpoint of the last epoch, then forget the one before."""
+        old = {name for name, _ in self.files.values()}
         name = f"last-{self.epoch:04d}.safetensors"
-        weights = network.state_dict()
-        tensors = {f"network/{key}": tensor for key, tensor in weights.items()}
-        tensors |= _optimiser_tensors(optimiser)
-        self.files["last"] = [name, write_tensors(self.folder / name, tensors)]
+        self.files["last"] = [name, write_tensors(self.folder / name, learner.tensors())]
         if self.best_epoch == self.epoch:
             name = f"best-{self.epoch:04d}.safetensors"
+            weights = learner.predictor.state_dict()
             self.files["best"] = [name, write_tensors(self.folder / name, weights)]
         write_json(self.folder / STATE, self._content())
         self._log()
@@ -88,13 +109,8 @@ class TrainingState:
         write_text(self.folder / LOG, "\n".join(lines) + "\n")
 
 
-def latest_state(
-    folder: Path,
-    network: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    identity: dict[str, str],
-) -> TrainingState:
-    """Load the latest checkpoint of a fold into network and optimiser, or start afresh.
+def latest_state(folder: Path, learner: Learner, identity: dict[str, str]) -> TrainingState:
+    """Load the latest checkpoint of a fold into a learner, or start afresh.
 
     Raises
     ------
@@ -107,8 +123,7 @@ def latest_state(
     state = read_state(folder, identity)
     if state.epoch:
         name, digest = state.files["last"]
-        tensors = read_tensors(folder / name, digest)
-        _restore(tensors, network, optimiser, folder / name)
+        learner.restore(read_tensors(folder / name, digest), str(folder / name))
     return state
 
 
@@ -125,39 +140,3 @@ def read_state(folder: Path, identity: dict[str, str]) -> TrainingState:
         msg = f"{path} belongs to other settings, data or folds. Choose another run folder."
         raise ResumeError(msg)
     return TrainingState(folder, identity, content["history"], content["files"])
-
-
-def _optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    return {
-        f"optimiser/{i}/{key}": value
-        for i, facts in optimiser.state_dict()["state"].items()
-        for key, value in facts.items()
-    }
-
-
-def _restore(
-    tensors: dict[str, Tensor], network: nn.Module, optimiser: torch.optim.Optimizer, path: Path
-) -> None:
-    """Copy values into the layouts training uses, so that the next step gives the same bits."""
-    try:
-        network.load_state_dict(
-            {
-                key.removeprefix("network/"): tensor
-                for key, tensor in tensors.items()
-                if key.startswith("network/")
-            },
-            strict=True,
-        )
-    except RuntimeError:
-        msg = f"{path}: the checkpoint's tensors do not fit the network."
-        raise CheckpointError(msg) from None
-    parameters = [p for group in optimiser.param_groups for p in group["params"]]
-    for key, tensor in tensors.items():
-        kind, _, rest = key.partition("/")
-        if kind == "optimiser":
-            i, name = rest.split("/")
-            parameter = parameters[int(i)]
-            like = tensor
-            if tensor.shape == parameter.shape:
-                like = torch.empty_like(parameter).copy_(tensor)
-            optimiser.state[parameter][name] = like.detach()

@@ -140,15 +140,15 @@ class UNet(EncodedNetwork):
         return resize_to(y, x.shape[-2:])
 
 
-def unet(**options: Any) -> UNet:
-    """Build the segmenter.
+def unet(*, n_classes: int, n_mask_classes: int | None = None, **options: Any) -> UNet:
+    """Build the segmenter; `n_mask_classes`, where given, takes the place of `n_classes`.
 
     Examples
     --------
     >>> unet(n_classes=1, in_channels=1, encoder="resnet18").eval()(torch.zeros(1, 1, 70, 50)).shape
     torch.Size([1, 1, 70, 50])
     """
-    return UNet(**options)
+    return UNet(n_classes=n_mask_classes or n_classes, **options)
 
 
 register(
@@ -159,6 +159,11 @@ register(
         stem="trunk.stem.weight",
         imagenet=encoder_imagenet,
         origin="U-Net decoder (Ronneberger et al. 2015) over a registered trunk",
-        options={"encoder": ENCODER, "widths": WIDTHS, "attention": False},
+        options={
+            "n_mask_classes": None,
+            "encoder": ENCODER,
+            "widths": WIDTHS,
+            "attention": False,
+        },
     )
 )

@@ -28,7 +28,7 @@ def _split(requirement: str) -> tuple[str, str]:
 
 #: Peers of `make bench`, which gives them an environment of their own, and extras nobody needs
 #: for the two commands.
-APART = {"bench", "onnx", "monai", "timm"}
+APART = {"bench", "monai", "timm"}
 
 
 def _requirements(*, without: frozenset[str] | set[str] = frozenset()) -> dict[str, str]:

@@ -28,6 +28,7 @@ from usstats._calibration.goodness_of_fit import (
     le_cessie_van_houwelingen,
     spiegelhalter,
 )
+from usstats._calibration.histogram import risk_histogram
 from usstats._calibration.recalibration import CLIP, Codes, Measure, Vector, weak_measures
 from usstats._calibration.smoothing import Smoother
 from usstats._check import check_cluster, check_lengths, check_option, check_outcome, check_risk
@@ -50,7 +51,6 @@ __all__ = [
 
 FLEXIBLE = ("ici", "e50", "e90", "emax")
 OF_RESAMPLES = ("n_boot", "n_failed", "seed")
-HISTOGRAM_BINS = 20
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -246,7 +246,7 @@ def assess_calibration(
         clipped=clipped,
         _table=_measure_table([*weak[:4], *distant, *weak[4:]], sample),
         _curve=curve,
-        _histogram=_histogram(outcome, risk),
+        _histogram=risk_histogram(outcome, risk),
         _fitted=fitted,
         **sample,
     )
@@ -386,15 +386,3 @@ def _measure_table(measures: list[Measure], sample: dict[str, Any]) -> pd.DataFr
     for name in (name for name in OF_RESAMPLES if name in table):
         table[name] = table[name].astype("Int64").mask(analytic)
     return table[[name for name in COLUMNS if name in table]]
-
-
-def _histogram(y: Vector, p: Vector) -> pd.DataFrame:
-    edges = np.linspace(0, 1, HISTOGRAM_BINS + 1)
-    return pd.DataFrame(
-        {
-            "risk_low": edges[:-1],
-            "risk_high": edges[1:],
-            "n_event": np.histogram(p[y == 1], edges)[0],
-            "n_nonevent": np.histogram(p[y == 0], edges)[0],
-        }
-    )

@@ -1,13 +1,15 @@
-"""Print each race and each limit beside its goal: `python -m tests.benchmarks [WORD ...]`.
+"""Print each race and each limit beside its goal: `python -m tests.benchmarks [SET] [WORD ...]`.
 
-Words choose among them by the names of the races (delong, bootstrap, decision, fit ...) and the
-text of the limits.
+SET is `statistics` (the default) or `networks`, whose peers need an environment of their own. Words
+choose among them by the names of the races (delong, bootstrap, decision, fit ...) and the text of
+the limits.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable
 
 from tests.benchmarks.limits import Limit, limits
 from tests.benchmarks.measure import seconds
@@ -17,10 +19,31 @@ WIDTH = 64
 
 
 def main(words: list[str]) -> None:
-    """Run what contains one of the words, or everything."""
-    goals = [run(build) for build in RACES if _chosen(build.__name__, words)]
-    goals += [hold(limit) for limit in limits() if _chosen(limit.work, words)]
+    """Run what contains one of the words, or everything of the set."""
+    races, held = _statistics()
+    if words and words[0] in SETS:
+        races, held = SETS[words[0]]()
+        words = words[1:]
+    goals = [run(build) for build in races if _chosen(build.__name__, words)]
+    goals += [hold(limit) for limit in held if _chosen(limit.work, words)]
     print(f"\n{sum(goals)} of {len(goals)} goals met")
+
+
+Set = tuple[Iterable[Callable[[], Race]], Iterable[Limit]]
+
+
+def _statistics() -> Set:
+    return RACES, limits()
+
+
+def _networks() -> Set:
+    from tests.benchmarks import networks, training
+
+    warnings.filterwarnings("ignore", module="monai")
+    return networks.RACES + training.RACES, training.limits()
+
+
+SETS: dict[str, Callable[[], Set]] = {"statistics": _statistics, "networks": _networks}
 
 
 def run(build: Callable[[], Race]) -> bool:

@@ -13,9 +13,10 @@ import torch
 
 from dl.checkpoint import load_weights, model_hash, read_tensors, save_weights, write_tensors
 from dl.errors import CheckpointError, ResumeError
+from dl.optimisation import Learner
 from dl.registry import build
 from dl.training_state import STATE, TrainingState, latest_state
-from tests.dl import worlds  # noqa: F401 - registers the tiny network
+from tests.dl.worlds import tiny_config
 
 
 def network(seed: int = 0, **options):
@@ -152,43 +153,52 @@ def test_an_absent_checkpoint_is_refused(tmp_path):
 # --- the state of a fold in training ---------------------------------------------------------
 
 
-def trained(seed: int, steps: int):
-    own = network(seed)
-    optimiser = torch.optim.AdamW(own.parameters(), lr=0.01)
+def learner(seed: int, steps: int = 0, **options) -> Learner:
+    one = Learner(network(seed), tiny_config(epochs=9, **options))
     for step in range(steps):
-        one_step(own, optimiser, step)
-    return own, optimiser
+        one_step(one, step)
+    return one
 
 
-def one_step(own, optimiser, step: int) -> None:
-    own.train()
+def one_step(one: Learner, step: int) -> None:
+    one.network.train()
     x = torch.rand(4, 1, 32, 32, generator=torch.Generator().manual_seed(step))
-    optimiser.zero_grad()
-    own(x).square().mean().backward()
-    optimiser.step()
+    assert one.step(one.answer(x).square().mean(), 0.0)
 
 
-def test_the_next_step_after_a_restored_state_gives_the_same_bits(tmp_path):
-    own, optimiser = trained(0, steps=3)
-    TrainingState(tmp_path, {"config": "a"}).finish_epoch(own, optimiser, {"tuning_loss": 1.0})
-    other, its_optimiser = trained(1, steps=0)
-    state = latest_state(tmp_path, other, its_optimiser, {"config": "a"})
+def finish_epoch(state: TrainingState, one: Learner, tuning_loss: float) -> None:
+    state.add({"tuning_loss": tuning_loss}, one.config)
+    state.write(one)
+
+
+OPTIONS = (
+    {},
+    {"optimiser": "adam", "ema": 0.9},
+    {"optimiser": "sgd", "momentum": 0.5},
+    {"optimiser": "sgd", "momentum": 0.0, "precision": "bfloat16"},
+)
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_the_next_step_after_a_restored_state_gives_the_same_bits(tmp_path, options):
+    own, other = learner(0, steps=3, **options), learner(1, **options)
+    finish_epoch(TrainingState(tmp_path, {"config": "a"}), own, 1.0)
+    state = latest_state(tmp_path, other, {"config": "a"})
     assert (state.epoch, state.best_epoch) == (1, 1)
-    torch.manual_seed(5)
-    one_step(own, optimiser, 9)
-    torch.manual_seed(5)
-    one_step(other, its_optimiser, 9)
-    left, right = own.state_dict(), other.state_dict()
+    for one in (own, other):
+        torch.manual_seed(5)
+        one_step(one, 9)
+    left, right = own.tensors(), other.tensors()
+    assert set(left) == set(right)
     assert all(torch.equal(left[name], right[name]) for name in left)
 
 
 def test_only_the_last_and_the_best_epoch_are_kept(tmp_path):
-    own, optimiser = trained(0, steps=1)
-    state, heads = TrainingState(tmp_path, {}), []
+    own, state, heads = learner(0, steps=1), TrainingState(tmp_path, {}), []
     for loss in (0.9, 0.4, 0.6, 0.5):
-        one_step(own, optimiser, 1)
-        heads.append(own.head.bias.detach().clone())
-        state.finish_epoch(own, optimiser, {"tuning_loss": loss})
+        one_step(own, 1)
+        heads.append(own.network.head.bias.detach().clone())
+        finish_epoch(state, own, loss)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "best-0002.safetensors",
         "last-0004.safetensors",
@@ -203,14 +213,16 @@ def test_only_the_last_and_the_best_epoch_are_kept(tmp_path):
 
 
 def test_a_state_of_other_settings_or_a_damaged_one_is_refused(tmp_path):
-    own, optimiser = trained(0, steps=1)
-    TrainingState(tmp_path, {"config": "a"}).finish_epoch(own, optimiser, {"tuning_loss": 1.0})
+    own = learner(0, steps=1)
+    finish_epoch(TrainingState(tmp_path, {"config": "a"}), own, 1.0)
     with pytest.raises(ResumeError, match=r"state\.json belongs to other settings"):
-        latest_state(tmp_path, own, optimiser, {"config": "b"})
+        latest_state(tmp_path, own, {"config": "b"})
+    with pytest.raises(CheckpointError, match="do not fit"):
+        latest_state(tmp_path, learner(0, ema=0.5), {"config": "a"})
     file = tmp_path / "last-0001.safetensors"
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match="damaged"):
-        latest_state(tmp_path, own, optimiser, {"config": "a"})
+        latest_state(tmp_path, own, {"config": "a"})
     (tmp_path / STATE).write_text("[]")
     with pytest.raises(ResumeError, match=r"state\.json"):
-        latest_state(tmp_path, own, optimiser, {"config": "a"})
+        latest_state(tmp_path, own, {"config": "a"})

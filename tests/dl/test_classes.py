@@ -10,22 +10,21 @@ import pytest
 import torch
 from scipy.special import expit, logsumexp, softmax
 
-from dl.calibrate import fit_temperature, fit_temperatures
+from dl.calibrate import fit_calibrators, fit_temperature
 from dl.config import TrainConfig
 from dl.crossval import cross_validate
 from dl.data import ImageStudy
 from dl.errors import ConfigError
-from dl.explain import explain
 from dl.inference import logits, steady_torch
 from dl.losses import balanced_weights, remove_prior_shift
+from dl.objective import Objective
 from dl.predict import predict, predict_in_sample
 from dl.predictions import COLUMNS, predictions_frame
 from dl.prepare import Preparation, prepare
 from dl.run_folder import open_run
-from dl.train import _log_weights
 from tests.dl.worlds import CLASSES, altered, tiny_config, write_classes, write_world
 from usstats import patient_probability
-from usstats.errors import ArgumentError, OutcomeError
+from usstats.errors import OutcomeError
 
 N = 24
 
@@ -62,7 +61,8 @@ def test_probabilities_are_one_softmax_and_logits_their_log_odds(run):
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-12)
     np.testing.assert_allclose(expit(odds), p, rtol=1e-10)
     fold = run.table["fold"].to_numpy()[::3]
-    temperature = open_run(run.run_dir).temperatures.of(fold)[:, None]
+    by_fold = open_run(run.run_dir).calibration.by_fold
+    temperature = np.array([by_fold[k].temperature for k in fold])[:, None]
     np.testing.assert_allclose(
         wide(run.table, "probability_calibrated"), softmax(np.log(p) / temperature, axis=1)
     )
@@ -127,11 +127,6 @@ def test_folds_and_tuning_hold_every_class(run):
         assert all(set(y[rows[part]]) == {0, 1, 2} for part in ("train", "tuning", "held_out"))
 
 
-def test_explaining_several_classes_is_refused(run):
-    with pytest.raises(ArgumentError, match="several classes"):
-        explain(run.run_dir, run.study, image_ids=["Q00-0"])
-
-
 # --- labels ----------------------------------------------------------------------------------
 
 
@@ -167,12 +162,14 @@ def test_labels_outside_the_classes_are_refused(run, change, message):
 
 def test_class_weights_are_taken_out_as_a_prior_shift():
     config = tiny_config(classes=CLASSES, class_weights="balanced")
-    task = SimpleNamespace(config=config, train_labels=np.array([0, 0, 0, 0, 1, 1, 2]))
+    labels = np.array([0, 0, 0, 0, 1, 1, 2])
     z = torch.randn(5, 3, dtype=torch.double)
-    weights = balanced_weights(task.train_labels, n_classes=3)
+    weights = balanced_weights(labels, n_classes=3)
     expected = remove_prior_shift(z, weights)
-    torch.testing.assert_close(z - torch.from_numpy(_log_weights(task)), expected)
-    assert tuple(_log_weights(SimpleNamespace(config=tiny_config(classes=CLASSES)))) == (0, 0, 0)
+    torch.testing.assert_close(
+        z - torch.from_numpy(Objective.of(config, labels).log_weights), expected
+    )
+    assert tuple(Objective.of(tiny_config(classes=CLASSES), labels).log_weights) == (0, 0, 0)
 
 
 def test_weighted_training_answers_at_the_prevalence(tmp_path):
@@ -234,9 +231,10 @@ def test_two_classes_have_the_temperature_of_their_difference():
     rng = np.random.default_rng(5)
     z, y = rng.normal(0, 2, (300, 2)), rng.integers(0, 2, 300)
     args = y, np.arange(300) % 3, np.arange(300) // 2
-    two, one = fit_temperatures(z, *args), fit_temperatures(z[:, 1] - z[:, 0], *args)
-    assert two.overall == pytest.approx(one.overall, rel=1e-5)
-    assert two.by_fold == pytest.approx(one.by_fold, rel=1e-5)
+    two, one = fit_calibrators(z, *args), fit_calibrators(z[:, 1] - z[:, 0], *args)
+    assert two.overall.temperature == pytest.approx(one.overall.temperature, rel=1e-5)
+    for k in range(3):
+        assert two.by_fold[k].temperature == pytest.approx(one.by_fold[k].temperature, rel=1e-5)
 
 
 def test_log_odds_stay_exact_far_out():
@@ -244,7 +242,7 @@ def test_log_odds_stay_exact_far_out():
     table = predictions_frame(
         ImageStudy(images=images, root="."),
         np.array([[800.0, 0.0, 0.0]]),
-        2.0,
+        np.array([[1.0, 0.0, 0.0]]),
         model="m",
         positive="1",
         classes=CLASSES,
@@ -264,7 +262,6 @@ def test_log_odds_stay_exact_far_out():
         ({"classes": ["a"]}, "`classes` must be two or more different names"),
         ({"classes": ["a", "a"]}, "two or more different names"),
         ({"classes": ["a", 1]}, "`classes` must be"),
-        ({"classes": ["a", "b"], "route": "frozen"}, "the two classes 0/1 only"),
         ({"alpha": [1, 2]}, '`alpha` belongs to loss="focal"'),
         ({"loss": "focal", "alpha": [1, 2, 3]}, "must be 2 positive weights"),
         ({"loss": "focal", "alpha": [0, 2]}, "must be 2 positive weights"),

@@ -69,6 +69,24 @@ def test_differences_are_named():
         ({"frozen_margins": []}, "`frozen_margins`"),
         ({"frozen_margins": [-0.1]}, "`frozen_margins` must be 0 or more"),
         ({"frozen_penalties": [0]}, "`frozen_penalties` above 0"),
+        ({"optimiser": "lion"}, "`optimiser` must be one of 'adamw', 'sgd', 'adam'; got 'lion'"),
+        ({"schedule": "poly"}, "`schedule` must be one of 'cosine', 'constant', 'one_cycle', 's"),
+        ({"momentum": 0.5}, "`momentum` belongs to optimiser=\"sgd\"; got optimiser='adamw'"),
+        ({"optimiser": "sgd", "momentum": 1}, "`momentum` must lie from 0 to 0.9999"),
+        ({"step_epochs": 3}, '`step_epochs` belongs to schedule="step"'),
+        ({"step_factor": 0.5}, '`step_factor` belongs to schedule="step"'),
+        ({"schedule": "step", "step_factor": 0}, "`step_factor` must lie from 1e-06 to 1"),
+        ({"patience": -1}, "`patience` must lie from 0"),
+        ({"ema": 1}, "`ema` must lie from 0 to 0.999999; got 1.0"),
+        ({"precision": "half"}, "`precision` must be one of 'float32', 'bfloat16', 'float16'"),
+        ({"precision": "float16"}, 'precision="float16" needs device="cuda"'),
+        ({"device": "gpu"}, "`device` must be one of 'cpu', 'cuda', 'auto'; got 'gpu'"),
+        ({"task_weights": "equal"}, "`task_weights` must be one of 'fixed', 'uncertainty'"),
+        ({"calibration": "beta"}, "`calibration` must be one of 'temperature', 'platt'"),
+        ({"tta": ["rotate", "rotate"]}, "`tta` must be different ones of 'rotate', 'scale', 'g"),
+        ({"tta": ["mirror"]}, "got ['mirror']"),
+        ({"tta": "rotate"}, "`tta` must be"),
+        ({"route": "frozen", "ema": 0.9, "patience": 2}, "`patience`, `ema` would do nothing"),
         ({"warmup_epochs": 11}, "`warmup_epochs` must lie from 0 to 10"),
         ({"name": ""}, "must not be empty"),
         ({"weights": 3}, "`weights` must be"),
@@ -99,6 +117,31 @@ def test_what_is_no_configuration_is_refused(text, message):
     with pytest.raises(ConfigError) as caught:
         TrainConfig.from_json(text)
     assert message in str(caught.value)
+
+
+def test_options_of_training_survive_json_and_change_nothing_by_default():
+    options = {
+        "optimiser": "sgd",
+        "momentum": 0.8,
+        "schedule": "step",
+        "step_epochs": 4,
+        "patience": 3,
+        "ema": 0.99,
+        "precision": "float16",
+        "device": "auto",
+        "task_weights": "uncertainty",
+        "policy": ((("rotate", 0.5, 4),), (("gain", 0.5, 0.1), ("blur", 1, 1))),
+        "tta": ("rotate", "gain"),
+        "calibration": "isotonic",
+    }
+    config = TrainConfig(seed=1, **options)
+    assert TrainConfig.from_json(config.to_json()) == config
+    assert hash(config) == hash(TrainConfig.from_json(config.to_json()))
+    assert set(config.differences(TrainConfig(seed=1))) == set(options)
+    plain = TrainConfig(seed=1)
+    assert (plain.optimiser, plain.schedule, plain.precision) == ("adamw", "cosine", "float32")
+    assert (plain.device, plain.ema, plain.patience, plain.tta) == ("cpu", 0.0, 0, ())
+    assert (plain.policy, plain.task_weights) == (None, "fixed")
 
 
 def test_margins_follow_route_and_region():

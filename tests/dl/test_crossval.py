@@ -18,6 +18,7 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
+import dl.objective
 import dl.train
 from dl import train
 from dl.crossval import cross_validate
@@ -64,7 +65,7 @@ def stop_after(monkeypatch):
     """Interrupt training once so many checkpoints of all folds have been written."""
 
     def arm(n: int) -> None:
-        original, seen = TrainingState.finish_epoch, []
+        original, seen = TrainingState.write, []
 
         def interrupted(self, *args):
             original(self, *args)
@@ -72,7 +73,7 @@ def stop_after(monkeypatch):
             if len(seen) == n:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(TrainingState, "finish_epoch", interrupted)
+        monkeypatch.setattr(TrainingState, "write", interrupted)
 
     return arm
 
@@ -107,7 +108,8 @@ def test_table_has_exactly_the_agreed_columns_in_the_studys_order(finished):
 def test_probability_is_one_sigmoid_of_the_logit(finished):
     table = finished.table
     np.testing.assert_array_equal(table["probability"], expit(table["logit"]))
-    temperature = open_run(finished.run_dir).temperatures.of(table["fold"])
+    by_fold = open_run(finished.run_dir).calibration.by_fold
+    temperature = np.array([by_fold[k].temperature for k in table["fold"]])
     np.testing.assert_allclose(
         table["probability_calibrated"], expit(table["logit"] / temperature), rtol=1e-14
     )
@@ -426,7 +428,7 @@ def test_an_unreadable_image_stops_the_run_before_training(tmp_path, world, monk
 
 
 def test_nan_loss_stops_with_the_rows_and_keeps_the_last_epoch(tmp_path, world, monkeypatch):
-    original, seen = dl.train.binary_cross_entropy, []
+    original, seen = dl.objective.binary_cross_entropy, []
 
     def poisoned(logits, targets, **options):
         loss = original(logits, targets, **options)
@@ -434,7 +436,7 @@ def test_nan_loss_stops_with_the_rows_and_keeps_the_last_epoch(tmp_path, world, 
         seen.append(training)
         return loss * float("nan") if training and sum(seen) == 4 else loss
 
-    monkeypatch.setattr(dl.train, "binary_cross_entropy", poisoned)
+    monkeypatch.setattr(dl.objective, "binary_cross_entropy", poisoned)
     with pytest.raises(FitError, match=r"Fold 0, epoch 2: .* image rows \d+(, \d+)+\.") as caught:
         logits_of(world, tiny_config(), tmp_path / "run")
     rows = [int(r) for r in str(caught.value).split("rows ")[1].split(".")[0].split(",")]
@@ -450,9 +452,9 @@ def test_nan_loss_stops_with_the_rows_and_keeps_the_last_epoch(tmp_path, world, 
 def test_weights_that_explode_in_the_last_step_are_named(tmp_path, world, monkeypatch):
     original = dl.train._train_epoch
 
-    def explode(network, *args):
-        loss = original(network, *args)
-        network.head.bias.data.fill_(float("inf"))
+    def explode(learner, *args):
+        loss = original(learner, *args)
+        learner.network.head.bias.data.fill_(float("inf"))
         return loss
 
     monkeypatch.setattr(dl.train, "_train_epoch", explode)

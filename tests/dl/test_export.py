@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -13,10 +12,8 @@ from torch import nn
 
 from dl import export, registry
 from dl.errors import CheckpointError, ExportError
-from dl.export import FoldMean, OnnxNetwork, export_onnx
-from dl.inference import as_input, logits
+from dl.export import OnnxNetwork, export_onnx
 from dl.registry import build
-from dl.run_folder import open_run
 from usstats.errors import ArgumentError
 
 SIDE = 32
@@ -74,25 +71,6 @@ def test_a_network_gives_the_same_logits_in_onnxruntime(tmp_path: Path):
 @pytest.mark.parametrize("name", registry.names())
 def test_every_network_gives_the_same_logits_in_onnxruntime(tmp_path: Path, name):
     check_network(name, tmp_path / "network.onnx", side=64)
-
-
-@pytest.mark.usefixtures("onnx")
-def test_a_run_becomes_one_file_that_says_what_it_is(finished, tmp_path: Path):
-    """Mean over the fold networks and mirror images, as `predict` takes it."""
-    run = open_run(finished.run_dir)
-    written = export_onnx(finished.run_dir, tmp_path / "run.onnx")
-    assert written.inputs == {"image": (None, 1, SIDE, SIDE)}
-    pixels = np.random.default_rng(3).integers(0, 255, (4, 1, 1, SIDE, SIDE), dtype=np.uint8)
-    networks = [run.network(fold) for fold in range(run.folds.n_folds)]
-    each = [logits(net, pixels, range(4), flip=run.config.flip_views) for net in networks]
-    found = OnnxNetwork(tmp_path / "run.onnx")(as_input(pixels[:, 0]).numpy())
-    np.testing.assert_allclose(found[:, 0], np.mean(each, axis=0), rtol=1e-4, atol=1e-5)
-    facts = OnnxNetwork(tmp_path / "run.onnx").facts
-    assert facts == written.facts
-    assert facts["model_hash"] == run.ensemble_hash
-    assert facts["temperature"] == run.temperatures.overall
-    assert (facts["architecture"], facts["input_size"], facts["colour"]) == ("tiny", SIDE, "gray")
-    assert str(finished.run_dir) not in json.dumps(facts)
 
 
 @pytest.mark.usefixtures("onnx")
@@ -159,17 +137,3 @@ def test_without_the_packages_the_error_says_so(monkeypatch, tmp_path: Path):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ArgumentError, match=r"need the package onnx, .*Install usstats\[onnx\]"):
         export_onnx(small_network(), tmp_path / "x.onnx", size=SIDE, in_channels=1)
-
-
-def test_the_mean_of_folds_is_that_of_their_logits():
-    torch.manual_seed(4)
-    networks = [build("tiny", n_classes=1, in_channels=1) for _ in range(3)]
-    x = torch.rand(5, 1, SIDE, SIDE)
-    with torch.no_grad():
-        plain = FoldMean(networks, flip=False)(x)
-        mirrored = FoldMean(networks, flip=True)(x)
-        each = torch.stack([net(x) for net in networks]).mean(0)
-        both = (each + torch.stack([net(x.flip(-1)) for net in networks]).mean(0)) / 2
-    torch.testing.assert_close(plain, each)
-    torch.testing.assert_close(mirrored, both)
-    assert not torch.allclose(plain, mirrored)

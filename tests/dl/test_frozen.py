@@ -7,10 +7,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from scipy.special import log_softmax, softmax
 
+from dl.crossval import cross_validate
+from dl.errors import ConfigError
 from dl.frozen import _ridge_path, feature_table, fit_head
 from dl.prepare import Preparation, prepare
-from tests.dl.worlds import tiny_config, write_world
+from dl.run_folder import open_run
+from tests.dl.worlds import CLASSES, tiny_config, write_classes, write_world
 
 N, WIDTH = 60, 90
 
@@ -97,6 +101,82 @@ def test_class_weights_do_not_move_the_mean_probability(table):
     )
     means = [np.mean(1 / (1 + np.exp(-(x @ w + b)))) for w, b in (plain, weighted)]
     assert means[1] == pytest.approx(means[0], abs=0.03)
+
+
+@pytest.fixture(scope="module")
+def three() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features whose first two columns carry one of three unevenly common classes."""
+    rng = np.random.default_rng(6)
+    of_patient = rng.permutation(np.repeat([0, 1, 2], [15, 9, 6]))
+    y = np.repeat(of_patient, 2)
+    x = rng.normal(size=(N, WIDTH)) * rng.uniform(0.2, 3, WIDTH)
+    x[:, :2] += 2.5 * np.array([[0, 0], [1, 0], [0, 1]])[y]
+    return x, y, np.repeat(np.arange(N // 2), 2)
+
+
+def test_several_classes_are_the_multinomial_ridge_fit(three):
+    x, y, _ = three
+    config, penalty = tiny_config(classes=CLASSES), 20.0
+    scale = 1 / np.maximum(x.std(axis=0), np.median(x.std(axis=0)))
+    z = (x - x.mean(axis=0)) * scale
+
+    def loss(parameters):
+        table = parameters.reshape(3, WIDTH + 1)
+        log_p = log_softmax(z @ table[:, 1:].T + table[:, 0], axis=1)
+        return -log_p[np.arange(N), y].sum() + penalty / 2 * np.sum(table[:, 1:] ** 2)
+
+    def slope(parameters):
+        table = parameters.reshape(3, WIDTH + 1)
+        error = softmax(z @ table[:, 1:].T + table[:, 0], axis=1) - np.eye(3)[y]
+        return np.column_stack([error.sum(axis=0), error.T @ z + penalty * table[:, 1:]]).ravel()
+
+    naive = minimize(loss, np.zeros(3 * (WIDTH + 1)), jac=slope, method="BFGS").x.reshape(3, -1)
+    weight, bias = _ridge_path(x, y, (penalty,), config)[0]
+    assert (weight.shape, bias.shape) == ((WIDTH, 3), (3,))
+    expected = softmax(z @ naive[:, 1:].T + naive[:, 0], axis=1)
+    np.testing.assert_allclose(softmax(x @ weight + bias, axis=1), expected, atol=1e-4)
+
+
+def test_two_declared_classes_are_the_two_classes(table):
+    x, y, groups = table
+    one = fit_head(x, y, groups, tiny_config(), seed=1)
+    two = fit_head(x, y, groups, tiny_config(classes=("no", "yes")), seed=1)
+    assert two.penalty == one.penalty
+    logits = x @ two.weight + two.bias
+    np.testing.assert_allclose(logits[:, 1] - logits[:, 0], x @ one.weight + one.bias, rtol=1e-9)
+
+
+def test_class_weights_of_several_classes_are_taken_out(three):
+    x, y, _ = three
+    means = []
+    for name in ("none", "balanced"):
+        config = tiny_config(classes=CLASSES, class_weights=name)
+        weight, bias = _ridge_path(x, y, (5000.0,), config)[0]
+        means.append(softmax(x @ weight + bias, axis=1).mean(axis=0))
+    np.testing.assert_allclose(means[0], [0.5, 0.3, 0.2], atol=0.01)
+    np.testing.assert_allclose(means[1], means[0], atol=0.03)
+
+
+def test_textures_are_told_apart_by_fixed_features(tmp_path):
+    study = write_classes(tmp_path / "images", n=18)
+    config = tiny_config(
+        route="frozen", classes=CLASSES, architecture="efficientnet_lite0", weights="imagenet"
+    )
+    table = cross_validate(study, config, run_dir=tmp_path / "run", n_jobs=1)
+    p = table.pivot(index="image_id", columns="class", values="probability")
+    assert len(table) == 3 * len(study)
+    truth = study.images.set_index("image_id")["label"]
+    assert (p.idxmax(axis=1) == truth[p.index]).mean() > 0.9
+    head = open_run(tmp_path / "run").network(0).head
+    assert head.weight.shape[0] == 3
+
+
+def test_a_network_without_features_is_refused(tmp_path):
+    study = write_world(tmp_path / "images", n=6)
+    config = tiny_config(route="frozen", architecture="dual_aspp", options={"dual": False})
+    prepared = prepare(study, Preparation.of(config), cache_dir=tmp_path / "cache")
+    with pytest.raises(ConfigError, match="'dual_aspp' has none"):
+        feature_table(config, prepared.cache)
 
 
 def test_features_come_from_the_cache_the_second_time(tmp_path, monkeypatch):

@@ -47,9 +47,9 @@ def test_external_prediction_is_the_mean_logit_over_folds(finished, other, tmp_p
     expected = fold_logits(finished.run_dir, other, tmp_path / "cache").mean(axis=0)
     np.testing.assert_allclose(table["logit"], expected, atol=1e-5)
     np.testing.assert_array_equal(table["probability"], expit(table["logit"]))
-    overall = open_run(finished.run_dir).temperatures.overall
+    overall = open_run(finished.run_dir).calibration.overall
     np.testing.assert_allclose(
-        table["probability_calibrated"], expit(table["logit"] / overall), rtol=1e-14
+        table["probability_calibrated"], expit(table["logit"] / overall.temperature), rtol=1e-14
     )
     assert table["fold"].isna().all()
     assert set(table["role"]) == {"external"}
@@ -115,8 +115,8 @@ def test_in_sample_refuses_strangers(finished, other):
 
 
 def test_an_unfinished_run_predicts_nothing(run_copy, other):
-    (run_copy.run_dir / "temperature.json").unlink()
-    with pytest.raises(ResumeError, match=r"temperature\.json is absent"):
+    (run_copy.run_dir / "calibration.json").unlink()
+    with pytest.raises(ResumeError, match=r"calibration\.json is absent"):
         predict(run_copy.run_dir, other)
 
 

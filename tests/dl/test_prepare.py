@@ -32,7 +32,8 @@ def world(tmp_path) -> ImageStudy:
 def decoded(monkeypatch) -> list[str]:
     names: list[str] = []
     monkeypatch.setattr(
-        "dl.prepare.read_image", lambda path: names.append(Path(path).name) or read_image(path)
+        "dl.pictures.read_image",
+        lambda path, **options: names.append(Path(path).name) or read_image(path, **options),
     )
     return names
 
@@ -150,7 +151,7 @@ def test_colour_is_kept_or_made_gray(tmp_path):
     [
         ({"mask": None}, "row 0: .*neither a mask nor a roi"),
         ({"mask": None, "roi": "1 2 3"}, "row 0: A box is"),
-        ({"mask": None, "roi": "1 2 x 4"}, "row 0: `roi` must be four numbers"),
+        ({"mask": None, "roi": "1 2 x 4"}, "row 0: `roi` must be numbers in pixels"),
         ({"mask": None, "roi": "10 10 99 20"}, "row 0: The box .* does not lie inside"),
         ({"mask": "small.png"}, "row 0: The mask is 20 x 10 pixels and its image 48 x 48"),
         ({"mask": "empty.png"}, "row 0: The mask is empty"),
@@ -238,12 +239,12 @@ def test_a_damaged_cache_is_made_again(world, tmp_path, kind, damage):
 
 
 def test_a_file_that_changes_while_it_is_read_is_an_error(world, tmp_path, monkeypatch):
-    def replaced(path):
-        image = read_image(path)
+    def replaced(path, **options):
+        image = read_image(path, **options)
         shutil.copy(world.root / "P02-0.png", world.root / "P00-0.png")
         return image
 
-    monkeypatch.setattr("dl.prepare.read_image", replaced)
+    monkeypatch.setattr("dl.pictures.read_image", replaced)
     with pytest.raises(ImageError, match=r"row 0: .*changed while"):
         prepare(world, WHOLE, cache_dir=tmp_path / "cache")
     monkeypatch.undo()

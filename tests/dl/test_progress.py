@@ -50,6 +50,16 @@ def test_every_epoch_of_every_fold_is_told_once(tmp_path):
     )
 
 
+def test_a_fold_that_stops_early_counts_as_done(tmp_path):
+    record = json.loads(epoch(1)) | {"stopped_epoch": 1}
+    (tmp_path / "0").write_text(json.dumps(record) + "\n")
+    heard = Heard()
+    with EpochWatcher(heard, [tmp_path / "0"], epochs=7):
+        pass
+    assert heard.said[-1][1:3] == (7, 7)
+    assert heard.said[-1][3].endswith("tuning AUC 0.750; stopped early")
+
+
 def test_without_a_listener_nothing_is_read(tmp_path):
     (tmp_path / "0").write_text("not json")
     with EpochWatcher(None, [tmp_path / "0"], epochs=2):

@@ -18,16 +18,16 @@ from dl.crossval import cross_validate
 from dl.data import ImageStudy
 from dl.errors import ConfigError, ImageError, TrainingError
 from dl.losses import cross_entropy, dice_cross_entropy
+from dl.objective import Objective
 from dl.predict import predict, predict_masks
 from dl.predictions import COLUMNS
 from dl.prepare import Preparation, prepare
 from dl.run_folder import open_run
 from dl.segment import read_probability
 from dl.targets import mask_targets, task_labels
-from dl.train import _mask_loss
 from tests.dl.worlds import altered, tiny_config, write_world
 from usstats import dice
-from usstats.errors import ArgumentError, LeakageError
+from usstats.errors import ArgumentError, LeakageError, SchemaError
 
 SMALL = {"encoder": "tiny", "widths": [16, 8, 8, 8]}
 
@@ -206,7 +206,7 @@ def test_an_image_gives_only_the_task_it_has():
     labels = torch.tensor([1, -1, 0])
     masks = torch.randint(0, 2, (3, 8, 8))
     masks[2] = -1
-    got = _mask_loss(answer, labels, masks, config, (1.0, 1.0))
+    got = Objective.of(config, labels.numpy()).loss(answer, labels, masks)
     known = cross_entropy(answer[0][[0, 2]], labels[[0, 2]])
     torch.testing.assert_close(got, known + dice_cross_entropy(answer[1][:2], masks[:2]))
 
@@ -233,9 +233,9 @@ def test_settings_that_masks_cannot_use_are_refused(alone, tmp_path, values, mes
         cross_validate(alone.study, config, run_dir=tmp_path / "run", n_jobs=1)
 
 
-def test_networks_of_two_images_are_refused(alone, tmp_path):
+def test_networks_of_two_images_need_two_images(alone, tmp_path):
     config = tiny_config(architecture="dual_aspp")
-    with pytest.raises(ArgumentError, match=r"one image; 'dual_aspp' takes \('gray', 'doppler'\)"):
+    with pytest.raises(SchemaError, match=r"'dual_aspp' takes gray and Doppler images, and no row"):
         cross_validate(alone.study, config, run_dir=tmp_path / "run", n_jobs=1)
 
 

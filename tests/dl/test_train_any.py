@@ -9,8 +9,10 @@ import torch
 from dl import registry
 from dl.crossval import cross_validate
 from dl.losses import cross_entropy, deep_supervision
+from dl.objective import Objective
+from dl.optimisation import Learner, new_optimiser
 from dl.run_folder import open_run
-from dl.train import _batch_loss, _new_network, _new_optimiser
+from dl.train import _new_network
 from tests.dl.worlds import CLASSES, tiny_config, write_classes
 from usstats.errors import ArgumentError
 
@@ -41,8 +43,9 @@ def test_deep_heads_add_their_share_of_the_loss():
     x, y = torch.rand(4, 1, 32, 32), torch.tensor([0, 1, 2, 1])
     heads = network(x, auxiliary=True)
     expected = deep_supervision(heads, y, loss=cross_entropy)
-    torch.testing.assert_close(_batch_loss(network, x, y, config, (1.0,) * 3), expected)
-    assert len(heads) == 4
+    answer = Learner(network, config).answer(x)
+    torch.testing.assert_close(Objective.of(config, y.numpy()).loss(answer, y), expected)
+    assert len(answer) == 4
 
 
 def test_all_that_is_new_learns_faster():
@@ -50,7 +53,7 @@ def test_all_that_is_new_learns_faster():
     network = _new_network(config)
     rates = {
         id(p): group["peak_lr"]
-        for group in _new_optimiser(network, config).param_groups
+        for group in new_optimiser(network, config).param_groups
         for p in group["params"]
     }
     for name, parameter in network.named_parameters():
@@ -70,12 +73,10 @@ def test_one_step_of_other_classifiers(name):
     torch.manual_seed(2)
     config = tiny_config(architecture=name, classes=CLASSES, input_size=32)
     network = _new_network(config).train()
-    optimiser = _new_optimiser(network, config)
+    learner = Learner(network, config)
     x, y = torch.rand(3, 1, 32, 32), torch.tensor([0, 1, 2])
-    loss = _batch_loss(network, x, y, config, (1.0,) * 3)
-    loss.backward()
-    optimiser.step()
-    assert torch.isfinite(loss)
+    loss = Objective.of(config, y.numpy()).loss(learner.answer(x), y)
+    assert learner.step(loss, 0.0)
     assert all(p.grad is not None for p in network.parameters())
 
 

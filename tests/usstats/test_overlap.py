@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 
 import numpy as np
@@ -506,7 +507,9 @@ def test_map_against_mask_by_hand():
     assert not found.pointing_hit
     assert found.chance == pytest.approx(0.16)
     assert found.iou == pytest.approx(4 / (5 + 16 - 4))
-    assert found.iou_chance == pytest.approx(0.8 / (5 + 16 - 0.8))
+    chosen = stats.hypergeom(100, 16, 5)
+    by_hand = sum(chosen.pmf(k) * k / (5 + 16 - k) for k in range(6))
+    assert found.iou_chance == pytest.approx(by_hand)
     cam[3, 3] = 5
     assert cam_overlap(cam, mask).pointing_hit
     visible = np.zeros((10, 10), dtype=bool)
@@ -521,6 +524,33 @@ def test_a_map_that_is_the_mask_scores_1_and_a_flat_one_what_chance_scores():
     flat = cam_overlap(np.ones((20, 30)), mask)
     assert flat.energy_in_mask == pytest.approx(flat.chance)
     assert flat.iou == pytest.approx(flat.iou_chance)
+
+
+def test_chance_is_the_mean_over_every_choice_of_pixels():
+    """All subsets of a small image, one by one; and of ties, all ways of breaking them."""
+    mask = np.array([[1, 1, 0], [0, 1, 0]], dtype=bool)
+    inside = mask.ravel()
+    for size in range(1, 7):
+        values = []
+        for chosen in itertools.combinations(range(6), size):
+            common = inside[list(chosen)].sum()
+            values.append(common / (size + 3 - common))
+        found = cam_overlap(np.ones((2, 3)), mask, area=size / 6)
+        assert found.iou_chance == pytest.approx(np.mean(values))
+        assert found.iou == pytest.approx(np.mean(values))
+    cam = np.array([[2.0, 1.0, 1.0], [3.0, 1.0, 0.0]])
+    ways = [{0, 3, k} for k in (1, 2, 4)]
+    values = [len({0, 1, 4} & way) / len({0, 1, 4} | way) for way in ways]
+    assert cam_overlap(cam, mask).iou == pytest.approx(np.mean(values))
+
+
+def test_chance_of_a_large_image_is_finite_and_near_the_ratio_of_expectations():
+    mask = np.zeros((600, 800), dtype=bool)
+    mask[:300, :300] = True
+    found = cam_overlap(np.ones(mask.shape), mask)
+    share = 90_000 / 480_000
+    assert found.iou_chance == pytest.approx(share / (2 - share), rel=1e-4)
+    assert found.iou == pytest.approx(found.iou_chance)
 
 
 def test_random_maps_score_chance_on_average():
@@ -569,12 +599,62 @@ def test_maps_of_a_study_are_set_against_chance_by_patient():
     boot = cam_report(images, ci="bootstrap", n_boot=50, seed=1).frame()
     assert boot["method"].unique().tolist() == ["bootstrap percentile"]
     assert "iou: " in report.summary()
+    assert report.average == "image"
     with pytest.raises(PairingError, match="20 maps, 19 masks"):
         cam_report(cams, masks[1:], patient_id=patient)
     with pytest.raises(ArgumentError, match=r"lacks \['chance'\]"):
         cam_report(images.drop(columns="chance"))
     with pytest.raises(ArgumentError, match="Give `masks`"):
         cam_report(cams)
+
+
+def test_of_patients_with_many_images_every_patient_counts_once_on_request():
+    table = pd.DataFrame(
+        {
+            "patient_id": ["a", "a", "a", "b", "c"],
+            "energy_in_mask": [0.2, 0.4, 0.6, 0.8, 0.1],
+            "pointing_hit": [True, False, True, True, False],
+            "chance": 0.1,
+        }
+    )
+    rows = {}
+    for average in ("image", "patient"):
+        frame = cam_report(table, average=average).frame()
+        rows[average] = frame.set_index(["measure", "group"]).loc[("energy_in_mask", "map")]
+    assert rows["image"]["estimate"] == pytest.approx(2.1 / 5)
+    by_patient = np.array([0.4, 0.8, 0.1])
+    assert rows["patient"]["estimate"] == pytest.approx(by_patient.mean())
+    assert rows["patient"]["std_error"] == pytest.approx(stats.sem(by_patient))
+    with pytest.raises(ArgumentError, match="`average` must be one of 'image', 'patient'"):
+        cam_report(table, average="fold")
+
+
+def test_means_without_limits_are_named():
+    table = pd.DataFrame({"patient_id": ["a", "a"], "energy_in_mask": [0.2, 0.4]})
+    table = table.assign(pointing_hit=True, chance=0.1)
+    with pytest.warns(SmallSampleWarning, match="No limits, .*: energy_in_mask of map, energy"):
+        rows = cam_report(table).frame()
+    assert rows["conf_low"].isna().all()
+    table = table.assign(energy_in_mask=np.nan, pointing_hit=None, patient_id=["a", "b"])
+    with pytest.warns(SmallSampleWarning, match="pointing_hit of gain"):
+        assert cam_report(table).frame()["estimate"].isna().all()
+
+
+def test_the_interval_of_unequal_patients_is_that_of_a_ratio_of_sums():
+    """Means over images, patients of one to four images: Taylor's formula, patient by patient."""
+    rng = np.random.default_rng(8)
+    patient = np.repeat(np.arange(9), [1, 2, 3, 4, 1, 2, 3, 4, 2])
+    table = pd.DataFrame({"patient_id": patient, "energy_in_mask": rng.random(22)})
+    table = table.assign(pointing_hit=rng.random(22) < 0.5, chance=rng.random(22) / 5)
+    row = cam_report(table).frame().set_index(["measure", "group"]).loc[("energy_in_mask", "gain")]
+    gain = table["energy_in_mask"] - table["chance"]
+    squares = 0.0
+    for k in range(9):
+        squares += sum(gain[i] - gain.mean() for i in range(22) if patient[i] == k) ** 2
+    std_error = np.sqrt(9 / 8 * squares) / 22
+    assert row["std_error"] == pytest.approx(std_error)
+    half = stats.t.ppf(0.975, 8) * std_error
+    assert row["conf_high"] - row["estimate"] == pytest.approx(half)
 
 
 def test_chance_is_averaged_over_the_images_whose_map_says_something():

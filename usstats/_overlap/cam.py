@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import gammaln
 
 from usstats._check import check_cluster, check_option
 from usstats._clustered_means import Mean, mean_row
 from usstats._intervals import check_conf_level
 from usstats._overlap.masks import Mask, check_mask
+from usstats._overlap.report import warn_of_no_limits
 from usstats._resampling.draws import Resamples, as_resamples
 from usstats.errors import ArgumentError, PairingError, RiskError
 from usstats.results import COLUMNS
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 Float = np.float64
 #: Each measure with what a map without knowledge scores.
 AGAINST = {"energy_in_mask": "chance", "pointing_hit": "chance", "iou": "iou_chance"}
+#: Standard deviations from the mean of a hypergeometric count beyond which nothing is added up.
+_REACH = 12.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +46,8 @@ class CamOverlap:
         Of the mask with the map's highest values, as many pixels as the mask has (or the share
         asked for); NaN for a map of zeros.
     iou_chance : float
-        The same for pixels taken at random.
+        Its expectation for as many pixels taken at random (their number in the mask is
+        hypergeometric).
     """
 
     energy_in_mask: float
@@ -65,8 +74,9 @@ def cam_overlap(
     visible : array_like of bool, shape (H, W), optional
         Where the image is; the black bars of a letterbox are left out of `chance`.
     area : float, optional
-        Share of the visible image that the map's highest values take for the IoU (default: the
-        mask's own share). Equal values at the edge count in part.
+        Share of the visible image that the map's highest values take for the IoU, in whole pixels
+        (default: the mask's own share). Of equal values at the edge a random part is taken, and
+        the IoU is its expectation; a flat map scores chance.
 
     Returns
     -------
@@ -88,7 +98,7 @@ def cam_overlap(
     Examples
     --------
     >>> cam_overlap([[0.0, 3.0], [1.0, 0.0]], [[0, 1], [0, 0]])
-    CamOverlap(energy_in_mask=0.75, pointing_hit=True, chance=0.25, iou=1.0, iou_chance=0.142...)
+    CamOverlap(energy_in_mask=0.75, pointing_hit=True, chance=0.25, iou=1.0, iou_chance=0.25)
     """
     heat, inside = np.asarray(cam, dtype=float), check_mask(mask, name="mask")
     seen = np.ones_like(inside) if visible is None else check_mask(visible, name="visible")
@@ -100,14 +110,13 @@ def cam_overlap(
         raise RiskError(msg)
     total, room = heat.sum(), max(int(seen.sum()), 1)
     marked = int((inside & seen).sum())
-    size = marked if area is None else _share(area) * room
-    expected = size * marked / room
+    size = marked if area is None else max(round(_share(area) * room), 1)
     return CamOverlap(
         energy_in_mask=float(heat[inside].sum() / total) if total > 0 else float("nan"),
         pointing_hit=bool(inside.flat[np.argmax(heat)] and total > 0),
         chance=marked / room,
         iou=_iou_of_highest(heat, inside & seen, seen, size) if total > 0 else float("nan"),
-        iou_chance=_ratio(expected, size + marked - expected),
+        iou_chance=_expected_iou(size, room, marked, marked) if size else float("nan"),
     )
 
 
@@ -118,20 +127,49 @@ def _share(area: float) -> float:
     return float(area)
 
 
-def _iou_of_highest(heat: NDArray[Float], inside: Mask, seen: Mask, size: float) -> float:
-    """IoU of the mask with the `size` highest pixels; ties at the edge share what is left."""
+def _iou_of_highest(heat: NDArray[Float], inside: Mask, seen: Mask, size: int) -> float:
+    """IoU of the mask with the `size` highest pixels; among ties at the edge, its expectation."""
     values, hit = heat[seen], inside[seen]
     if not 0 < size <= values.size:
         return float("nan")
-    edge = np.partition(values, values.size - int(np.ceil(size)))[values.size - int(np.ceil(size))]
+    edge = np.partition(values, values.size - size)[values.size - size]
     above, level = values > edge, values == edge
-    share = (size - above.sum()) / level.sum()
-    common = float(hit[above].sum() + share * hit[level].sum())
-    return _ratio(common, size + hit.sum() - common)
+    return _expected_iou(
+        size - int(above.sum()),
+        int(level.sum()),
+        int(hit[level].sum()),
+        int(hit.sum()),
+        sure=(int(above.sum()), int(hit[above].sum())),
+    )
 
 
-def _ratio(above: float, below: float) -> float:
-    return float(above / below) if below > 0 else float("nan")
+def _expected_iou(
+    drawn: int, pool: int, hits: int, marked: int, *, sure: tuple[int, int] = (0, 0)
+) -> float:
+    """Mean IoU of the mask with `sure` pixels and `drawn` more, taken at random out of a pool.
+
+    Parameters
+    ----------
+    drawn, pool, hits : int
+        Pixels taken, to take from, and of these inside the mask.
+    marked : int
+        Pixels of the mask.
+    sure : (int, int)
+        Pixels taken in any case, and of these inside the mask.
+    """
+    share = hits / pool
+    spread = np.sqrt(drawn * share * (1 - share) * (pool - drawn) / max(pool - 1, 1))
+    low = max(0, drawn - (pool - hits), int(drawn * share - _REACH * spread) - 1)
+    high = min(drawn, hits, int(drawn * share + _REACH * spread) + 1)
+    inside = np.arange(low, high + 1)
+    log_weight = _log_choose(hits, inside) + _log_choose(pool - hits, drawn - inside)
+    weight = np.exp(log_weight - log_weight.max())
+    common = sure[1] + inside
+    return float((weight / weight.sum()) @ (common / (sure[0] + drawn + marked - common)))
+
+
+def _log_choose(n: int, k: NDArray[np.int64]) -> NDArray[Float]:
+    return np.asarray(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -141,11 +179,14 @@ class CamReport:
     Attributes
     ----------
     conf_level : float
+    average : str
+        What the means are over: "image" or "patient".
     n, n_cluster : int
         Images and patients.
     """
 
     conf_level: float
+    average: str
     n: int
     n_cluster: int
     _table: pd.DataFrame = field(repr=False)
@@ -159,6 +200,12 @@ class CamReport:
     def images(self) -> pd.DataFrame:
         """One row an image."""
         return self._images.copy()
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """The means and their intervals, beside chance."""
+        from usstats.plots.overlap import plot_cam_report
+
+        return plot_cam_report(self._table, average=self.average, ax=ax)
 
     def summary(self) -> str:
         """What the maps score, beside chance."""
@@ -187,6 +234,7 @@ def cam_report(
     patient_id: ArrayLike | str = "patient_id",
     visible: Sequence[ArrayLike] | None = None,
     area: float | None = None,
+    average: str = "image",
     ci: str = "t",
     conf_level: float = 0.95,
     n_boot: int = 2000,
@@ -206,6 +254,8 @@ def cam_report(
     visible : sequence of masks, optional
     area : float, optional
         As in `cam_overlap`.
+    average : {"image", "patient"}
+        Every image counts once, or every patient.
     ci : {"t", "bootstrap"}
     conf_level : float
     n_boot, seed, resamples
@@ -219,6 +269,11 @@ def cam_report(
     ------
     ArgumentError, PairingError, RiskError, ResampleError
 
+    Warns
+    -----
+    SmallSampleWarning
+        A mean without limits: a single patient, or no map with a mask.
+
     Examples
     --------
     >>> rng = np.random.default_rng(1)
@@ -228,6 +283,7 @@ def cam_report(
     >>> cam_report(cams, masks, patient_id=[1, 1, 2, 2, 3, 3])
     <maps against masks: t; n = 6 images, unit: patient (3 clusters), 95 % intervals>
     """
+    check_option(average, ("image", "patient"), name="average")
     check_option(ci, ("t", "bootstrap"), name="ci")
     check_conf_level(conf_level)
     images = _cam_table(cams, masks, patient_id, visible, area)
@@ -244,15 +300,17 @@ def cam_report(
         by_chance = np.where(np.isfinite(own), by_chance, np.nan)
         parts = {"map": own, "chance": by_chance, "gain": own - by_chance}
         for group, values in parts.items():
-            mean = Mean.of(values, patients, "image")
+            mean = Mean.of(values, patients, average)
             bounds = (-1.0, 1.0) if group == "gain" else (0.0, 1.0)
             row = mean_row({group: mean}, conf_level=conf_level, draws=draws, bounds=bounds)
             rows.append({"measure": measure, "group": group, **row})
     table = pd.DataFrame(rows).assign(conf_level=conf_level)
     if draws is not None:
         table = table.assign(n_boot=len(draws), seed=draws.seed)
+    warn_of_no_limits(table, stacklevel=3)
     return CamReport(
         conf_level=conf_level,
+        average=average,
         n=len(images),
         n_cluster=int(patients.max()) + 1,
         _table=table[[name for name in COLUMNS if name in table]],

@@ -342,8 +342,13 @@ def _warn_of_undefined(table: pd.DataFrame) -> None:
             "them; report `.failures()` beside the means, or set `both_empty` and `missed`."
         )
         warnings.warn(msg, EmptyMaskWarning, stacklevel=3)
+    warn_of_no_limits(table, stacklevel=4)
+
+
+def warn_of_no_limits(table: pd.DataFrame, *, stacklevel: int) -> None:
+    """Name the means without an interval."""
     bare = table[table["conf_low"].isna()]
     if len(bare):
         listed = ", ".join(f"{row.measure} of {row.group}" for row in bare.itertuples())
         msg = f"No limits, for want of patients or values: {listed}."
-        warnings.warn(msg, SmallSampleWarning, stacklevel=3)
+        warnings.warn(msg, SmallSampleWarning, stacklevel=stacklevel)

@@ -67,7 +67,7 @@ def _with_interval(outcome: OutcomeReading, conf_level: float) -> str:
     if math.isnan(outcome.conf_low):
         return write(outcome.estimate)
     ends = f"{write(outcome.conf_low)} to {write(outcome.conf_high)}"
-    return f"{write(outcome.estimate)} ({conf_level * 100:g} % CI {ends})"
+    return f"{write(outcome.estimate)} ({conf_level * 100:g}% CI {ends})"
 
 
 def _time(value: float) -> str:

@@ -9,7 +9,14 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from usstats.plots.style import OKABE_ITO, REFERENCE_GREY, journal_style, line_style, new_axes
+from usstats.plots.style import (
+    OKABE_ITO,
+    REFERENCE_GREY,
+    journal_style,
+    line_style,
+    new_axes,
+    rounded,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,7 +89,9 @@ def plot_calibration(
     return ax
 
 
-def plot_corrected_calibration(curve: pd.DataFrame, ax: Axes | None = None) -> Axes:
+def plot_corrected_calibration(
+    curve: pd.DataFrame, ax: Axes | None = None, *, histogram: pd.DataFrame | None = None
+) -> Axes:
     """Draw the apparent and the optimism-corrected calibration curve of a development cohort.
 
     Parameters
@@ -91,6 +100,8 @@ def plot_corrected_calibration(curve: pd.DataFrame, ax: Axes | None = None) -> A
         predicted, apparent and corrected, as `InternalValidation.calibration_curve()` gives.
     ax : Axes, optional
         A fresh 84 mm figure without it.
+    histogram : DataFrame, optional
+        Events and non-events by risk (`risk_histogram`), drawn beneath the curves.
 
     Examples
     --------
@@ -105,14 +116,13 @@ def plot_corrected_calibration(curve: pd.DataFrame, ax: Axes | None = None) -> A
         for i, column in enumerate(("apparent", "corrected")):
             style = line_style(1 - i)
             ax.plot(curve["predicted"], curve[column], label=_CURVES[column], **style)
-        ax.set(
-            xlim=(-0.01, 1.01),
-            ylim=(-0.01, 1.01),
-            aspect="equal",
-            xlabel="Predicted risk",
-            ylabel="Observed proportion",
-        )
-        ax.legend(loc="lower right")
+        if histogram is not None:
+            _draw_histogram(ax, histogram)
+            _finish(ax, legend=True)
+        else:
+            ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+            ax.set(xlabel="Predicted risk", ylabel="Observed proportion")
+            ax.legend(loc="lower right")
     return ax
 
 
@@ -132,7 +142,7 @@ def _draw_curve(ax: Axes, calibration: CalibrationTables, *, band: bool) -> None
 
 
 def _band_label(calibration: CalibrationTables) -> str:
-    return f"{calibration.frame()['conf_level'].iloc[0] * 100:g} % band"
+    return f"{calibration.frame()['conf_level'].iloc[0] * 100:g}% band"
 
 
 def _draw_logistic(ax: Axes, calibration: CalibrationTables) -> None:
@@ -184,9 +194,9 @@ def weak_text(frame: pd.DataFrame) -> str:
 def _line(label: str, row: dict[Hashable, Any]) -> str:
     if not np.isfinite(row["estimate"]):
         return ""
-    limits = f" ({row['conf_low']:.2f} to {row['conf_high']:.2f})"
+    limits = f" ({rounded(row['conf_low'])} to {rounded(row['conf_high'])})"
     shown = limits if np.isfinite(row["conf_low"]) else ""
-    return f"{label} {row['estimate']:.2f}{shown}".replace("-", "\N{MINUS SIGN}")
+    return f"{label} {rounded(row['estimate'])}{shown}"
 
 
 def _finish(ax: Axes, *, legend: bool) -> None:

@@ -7,20 +7,35 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from usstats.errors import ArgumentError
-from usstats.plots.style import MM_PER_INCH, journal_style, plain
+from usstats.plots.style import (
+    MM_PER_INCH,
+    REFERENCE_GREY,
+    journal_style,
+    new_axes,
+    plain,
+    series_style,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["CamPanel", "plot_cam_panels"]
+    Grid = list[list[Axes]]
+
+__all__ = ["CamPanel", "plot_cam_panels", "plot_randomisation"]
 
 Float = np.float64
 CMAP = "viridis"
-_ROW_MM, _BAR_MM = 40.0, 9.0
+LABEL = "Evidence for the event, relative to the map's peak"
+#: Level of the gray on which the colour bar is drawn.
+_TISSUE = 0.4
+_CAPTION_MM, _BAR_MM, _LARGEST_CELL_MM = 6.0, 11.0, 80.0
+#: Width of a character of a caption.
+_LETTER_MM = 1.5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,29 +51,43 @@ class CamPanel:
     mask : array_like of bool, shape (h, w), optional
         Drawn as a contour.
     caption : str
-        For example the outcome and the predicted risk; never a name.
+        For example the truth in one line and the predicted probability in the next; never a
+        name.
+    second_image, second_cam, second_mask : array_like, optional
+        The same of the second image of a pair, such as Doppler; the map in the unit of the first.
     """
 
     image: ArrayLike
     cam: ArrayLike
     mask: ArrayLike | None = None
     caption: str = ""
+    second_image: ArrayLike | None = None
+    second_cam: ArrayLike | None = None
+    second_mask: ArrayLike | None = None
 
 
 def plot_cam_panels(
-    panels: Sequence[CamPanel], *, columns: int = 4, width_mm: float = 174.0, alpha: float = 0.45
+    panels: Sequence[CamPanel],
+    *,
+    columns: int = 4,
+    width_mm: float = 174.0,
+    alpha: float = 0.6,
+    label: str = LABEL,
 ) -> Figure:
     """Draw cases as pairs: the image with its mask above, the heat map over it below.
 
     Parameters
     ----------
     panels : sequence of CamPanel
+        Below the pair of a case, that of its second image.
     columns : int
         Cases side by side.
     width_mm : float
     alpha : float
-        Opacity of the heat map where it is 1; it fades with the map, so that the anatomy under
-        low values stays visible.
+        Opacity of the heat map from its middle up; below it fades, so that the anatomy under low
+        values stays visible. The colour bar fades alike.
+    label : str
+        Of the colour bar.
 
     Returns
     -------
@@ -79,42 +108,63 @@ def plot_cam_panels(
     if not panels or columns < 1:
         msg = f"`panels` must hold at least one case and `columns` be positive; got {len(panels)}."
         raise ArgumentError(msg)
-    checked = [_Arrays.of(panel, number) for number, panel in enumerate(panels)]
+    if not 0 < alpha <= 1:
+        msg = f"`alpha` must be an opacity in (0, 1]; got {alpha!r}."
+        raise ArgumentError(msg)
+    cases = [_pictures_of(panel, number) for number, panel in enumerate(panels)]
+    height = 2 * max(map(len, cases))
+    columns = min(columns, len(cases))
     with journal_style(font_size=7.0):
-        figure, axes = _grid(len(checked), columns, width_mm)
-        for position, case in enumerate(checked):
+        figure, axes = _grid(len(cases), height, columns, width_mm)
+        letters = int(_cell_mm(columns, width_mm) / _LETTER_MM)
+        for position, (panel, pictures) in enumerate(zip(panels, cases, strict=True)):
             row, column = divmod(position, columns)
-            _draw_image(axes[2 * row][column], case)
-            _draw_map(axes[2 * row + 1][column], case, alpha)
+            own = [axes[row * height + i][column] for i in range(height)]
+            own[0].set_title(_wrapped(panel.caption, letters), fontsize=7, loc="left", pad=3)
+            for i, picture in enumerate(pictures):
+                _draw_image(own[2 * i], picture)
+                _draw_map(own[2 * i + 1], picture, alpha)
         for ax in (ax for line in axes for ax in line if not ax.images):
             ax.remove()
-        _colour_bar(figure)
+        _colour_bar(figure, alpha, label)
     return figure
 
 
 @dataclass(frozen=True, eq=False)
-class _Arrays:
-    """A panel as arrays of one size."""
+class _Picture:
+    """An image, its map and its mask as arrays that fit."""
 
     image: NDArray[Float]
     cam: NDArray[Float]
     mask: NDArray[np.bool_] | None
-    caption: str
 
     @classmethod
-    def of(cls, panel: CamPanel, number: int) -> _Arrays:
-        image, cam = np.asarray(panel.image, dtype=float), np.asarray(panel.cam, dtype=float)
-        if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3) or not image.size:
-            msg = f"The image of panel {number} must be (h, w) or (h, w, 3); it is {image.shape}."
+    def of(cls, image: ArrayLike, cam: ArrayLike, mask: ArrayLike | None, number: int) -> _Picture:
+        shown, heat = np.asarray(image, dtype=float), np.asarray(cam, dtype=float)
+        if shown.ndim not in (2, 3) or (shown.ndim == 3 and shown.shape[2] != 3) or not shown.size:
+            msg = f"The image of panel {number} must be (h, w) or (h, w, 3); it is {shown.shape}."
             raise ArgumentError(msg)
-        if cam.ndim != 2 or not cam.size or not ((cam >= 0) & (cam <= 1)).all():
+        if heat.ndim != 2 or not heat.size or not ((heat >= 0) & (heat <= 1)).all():
             msg = f"The map of panel {number} must be two-dimensional with values in [0, 1]."
             raise ArgumentError(msg)
-        mask = None if panel.mask is None else np.asarray(panel.mask, dtype=bool)
-        if mask is not None and mask.shape != image.shape[:2]:
-            msg = f"The mask of panel {number} has shape {mask.shape}; its image {image.shape[:2]}."
+        outline = None if mask is None else np.asarray(mask, dtype=bool)
+        if outline is not None and outline.shape != shown.shape[:2]:
+            msg = (
+                f"The mask of panel {number} has shape {outline.shape}; its image "
+                f"{shown.shape[:2]}."
+            )
             raise ArgumentError(msg)
-        return cls(_stretched(image), cam, mask, panel.caption)
+        return cls(_stretched(shown), heat, outline)
+
+
+def _pictures_of(panel: CamPanel, number: int) -> list[_Picture]:
+    first = _Picture.of(panel.image, panel.cam, panel.mask, number)
+    if panel.second_image is None and panel.second_cam is None:
+        return [first]
+    if panel.second_image is None or panel.second_cam is None:
+        msg = f"Panel {number} needs `second_image` and `second_cam` together."
+        raise ArgumentError(msg)
+    return [first, _Picture.of(panel.second_image, panel.second_cam, panel.second_mask, number)]
 
 
 def _stretched(image: NDArray[Float]) -> NDArray[Float]:
@@ -123,39 +173,51 @@ def _stretched(image: NDArray[Float]) -> NDArray[Float]:
     return (image - low) / (high - low) if high > low else np.zeros_like(image)
 
 
-def _grid(n: int, columns: int, width_mm: float) -> tuple[Figure, list[list[Axes]]]:
+def _grid(n_cases: int, height: int, columns: int, width_mm: float) -> tuple[Figure, Grid]:
+    """Square cells, `height` of them below each other a case, and room for the captions."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as NewFigure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    rows = -(-n // columns)
-    height = rows * 2 * _ROW_MM * min(4 / columns, 2.0) * width_mm / 174.0
-    size = (width_mm / MM_PER_INCH, (height + _BAR_MM) / MM_PER_INCH)
-    figure = NewFigure(figsize=size, layout="constrained")
+    rows = -(-n_cases // columns)
+    tall = rows * (height * _cell_mm(columns, width_mm) + _CAPTION_MM) + _BAR_MM
+    close = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)
+    figure = NewFigure(figsize=(width_mm / MM_PER_INCH, tall / MM_PER_INCH), layout=close)
     FigureCanvasAgg(figure)
-    axes = figure.subplots(2 * rows, columns, squeeze=False)
+    axes = figure.subplots(rows * height, columns, squeeze=False)
     return figure, [list(line) for line in axes]
 
 
-def _draw_image(ax: Axes, case: _Arrays) -> None:
-    _show(ax, case.image)
-    _draw_mask(ax, case)
-    ax.set_title(plain(case.caption, width=26), fontsize=7, loc="left", pad=3)
+def _cell_mm(columns: int, width_mm: float) -> float:
+    return min(width_mm / columns, _LARGEST_CELL_MM)
 
 
-def _draw_map(ax: Axes, case: _Arrays, alpha: float) -> None:
-    _show(ax, case.image)
-    height, width = case.image.shape[:2]
-    opacity = alpha * np.clip(case.cam * 2, 0, 1)
+def _wrapped(caption: str, letters: int) -> str:
+    return "\n".join(plain(line, width=letters) for line in caption.split("\n"))
+
+
+def _draw_image(ax: Axes, picture: _Picture) -> None:
+    _show(ax, picture.image)
+    _draw_mask(ax, picture)
+
+
+def _draw_map(ax: Axes, picture: _Picture, alpha: float) -> None:
+    _show(ax, picture.image)
+    height, width = picture.image.shape[:2]
     ax.imshow(
-        case.cam,
+        picture.cam,
         cmap=CMAP,
         vmin=0,
         vmax=1,
-        alpha=opacity,
+        alpha=_opacity(picture.cam, alpha),
         extent=(-0.5, width - 0.5, height - 0.5, -0.5),
         interpolation="bilinear",
     )
-    _draw_mask(ax, case)
+    _draw_mask(ax, picture)
+
+
+def _opacity(cam: NDArray[Float], alpha: float) -> NDArray[Float]:
+    return np.asarray(alpha * np.clip(2 * cam, 0, 1))
 
 
 def _show(ax: Axes, image: NDArray[Float]) -> None:
@@ -166,21 +228,63 @@ def _show(ax: Axes, image: NDArray[Float]) -> None:
         spine.set_visible(False)
 
 
-def _draw_mask(ax: Axes, case: _Arrays) -> None:
+def _draw_mask(ax: Axes, picture: _Picture) -> None:
     """A white contour with a dark edge, visible on light and dark tissue."""
-    if case.mask is None or case.mask.all() or not case.mask.any():
+    if picture.mask is None or picture.mask.all() or not picture.mask.any():
         return
     for colour, width in (("black", 1.6), ("white", 0.8)):
-        ax.contour(case.mask.astype(float), levels=[0.5], colors=colour, linewidths=width)
+        ax.contour(picture.mask.astype(float), levels=[0.5], colors=colour, linewidths=width)
 
 
-def _colour_bar(figure: Figure) -> None:
+def _colour_bar(figure: Figure, alpha: float, label: str) -> None:
+    """The colours as they lie on mid-gray tissue."""
+    from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
+    from matplotlib.colors import ListedColormap, Normalize
 
-    mapped = ScalarMappable(norm=Normalize(0, 1), cmap=CMAP)
+    levels = np.linspace(0, 1, 256)
+    share = _opacity(levels, alpha)[:, None]
+    on_tissue = share * colormaps[CMAP](levels)[:, :3] + (1 - share) * _TISSUE
     bar = figure.colorbar(
-        mapped, ax=figure.axes, location="bottom", shrink=0.35, aspect=28, ticks=[0, 0.5, 1]
+        ScalarMappable(norm=Normalize(0, 1), cmap=ListedColormap(on_tissue)),
+        ax=figure.axes,
+        location="bottom",
+        shrink=0.35,
+        aspect=28,
+        ticks=[0, 0.5, 1],
     )
-    bar.set_label("Evidence for the event, relative to the map's peak", fontsize=7)
+    bar.set_label(plain(label, width=90), fontsize=7)
     bar.ax.tick_params(labelsize=7)
+
+
+def plot_randomisation(
+    steps: pd.DataFrame, *, threshold: float | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw how like the trained network's maps remain while its weights are drawn anew.
+
+    Parameters
+    ----------
+    steps : DataFrame
+        Columns map, n_layers, estimate, lowest and highest: the mean rank correlation after so
+        many layers, counted from the head, and its range over images.
+    threshold : float, optional
+        Drawn as a line.
+    ax : Axes, optional
+        A fresh 84 mm figure without it.
+    """
+    with journal_style():
+        ax = new_axes(ax, height_mm=60.0)
+        for i, (name, rows) in enumerate(steps.groupby("map", sort=False)):
+            layers = np.append(0, rows["n_layers"])
+            low, mean, high = (np.append(1.0, rows[c]) for c in ("lowest", "estimate", "highest"))
+            style = series_style(i)
+            ax.fill_between(layers, low, high, color=style["color"], alpha=0.15, lw=0)
+            ax.plot(layers, mean, **style, label=plain(name))
+        if threshold is not None:
+            ax.axhline(threshold, color=REFERENCE_GREY, lw=0.8, ls=":")
+        ax.set_ylim(-1.05, 1.05)
+        ax.set_xlabel("Layers with random weights, from the head down")
+        ax.set_ylabel("Rank correlation of maps")
+        if len(ax.get_legend_handles_labels()[0]) > 1:
+            ax.legend(loc="best")
+    return ax

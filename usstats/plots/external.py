@@ -143,7 +143,7 @@ def _mirrored(
 def _medians(ax: Axes, result: ExternalValidation, tallest: float) -> None:
     """The median risk of each class, with its interval."""
     table = result.risk_distribution().query("group == 'overall' and measure == 'median'")
-    label = f"Median ({result.conf_level * 100:g} % interval)"
+    label = f"Median ({result.conf_level * 100:g}% interval)"
     for outcome, side in (("event", 1.0), ("non_event", -1.0)):
         row = table[table["outcome"] == outcome].iloc[0]
         height = side * 1.07 * tallest

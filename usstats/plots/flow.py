@@ -21,6 +21,8 @@ NEEDED = ("step", "n_patients", "n_images", "n_event")
 EXCLUDED = "excluded"
 _BOX_MM, _GAP_MM, _LINE_MM, _HEAD_MM = 4.0, 6.0, 3.3, 8.0
 _MAIN, _SIDE = (0.0, 0.56), (0.64, 1.0)
+#: Where nobody was excluded the boxes have the column for themselves.
+_ALONE = (0.0, 0.9)
 _PAD_MM, _CHARACTER_MM, _INSET = 4.0, 1.38, 0.015
 
 
@@ -106,9 +108,10 @@ def _boxes(
     rows: list[dict[str, Any]], names: Mapping[str, str], event: str, column_mm: float
 ) -> list[_Box]:
     boxes = []
+    main = _MAIN if any(row["step"] == EXCLUDED for row in rows) else _ALONE
     for row in rows:
         aside = row["step"] == EXCLUDED
-        side = _SIDE if aside else _MAIN
+        side = _SIDE if aside else main
         width = max(int(((side[1] - side[0]) * column_mm - _PAD_MM) / _CHARACTER_MM), 8)
         lines = [plain(line, width=width) for line in _lines(row, names, event)]
         text = "\n".join(lines)
@@ -152,15 +155,16 @@ def _draw_cohort(ax: Axes, name: str, boxes: list[_Box]) -> None:
         ax.text(0, 3, plain(name, width=44), fontweight="bold", va="center", fontsize=8)
     top = _HEAD_MM
     last_main: float | None = None
+    main = _MAIN if any(box.aside for box in boxes) else _ALONE
     for box in boxes:
         bottom = top + box.height
-        _draw_box(ax, _SIDE if box.aside else _MAIN, top, bottom, box.text)
+        _draw_box(ax, _SIDE if box.aside else main, top, bottom, box.text)
         if box.aside:
             half = (top + bottom) / 2
-            _draw_arrow(ax, (_middle(_MAIN), half), (_SIDE[0], half))
+            _draw_arrow(ax, (_middle(main), half), (_SIDE[0], half))
         else:
             if last_main is not None:
-                _draw_arrow(ax, (_middle(_MAIN), last_main), (_middle(_MAIN), top))
+                _draw_arrow(ax, (_middle(main), last_main), (_middle(main), top))
             last_main = bottom
         top = bottom + _GAP_MM
 

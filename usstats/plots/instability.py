@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from usstats._check import check_option
-from usstats.plots.style import OKABE_ITO, REFERENCE_GREY, journal_style, new_axes
+from usstats.plots.style import OKABE_ITO, REFERENCE_GREY, journal_style, new_axes, rounded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,7 +96,7 @@ def _draw_predictions(ax: Axes, instability: InstabilityTables) -> None:
     )
     level = patients["conf_level"].iloc[0]
     for i, column in enumerate(("conf_low", "conf_high")):
-        label = f"{level * 100:g} % range of refitted models" if i == 0 else None
+        label = f"{level * 100:g}% range of refitted models" if i == 0 else None
         smooth = _running_median(patients["estimate"], patients[column])
         ax.plot(*smooth, color=OKABE_ITO[1], ls="--", zorder=3, label=label)
     ax.plot([0, 1], [0, 1], color="black", lw=0.8, zorder=2, label="Developed model")
@@ -117,7 +117,7 @@ def _draw_mape(ax: Axes, instability: InstabilityTables) -> None:
     table = instability.frame()
     _draw_patients(ax, table["estimate"], table["mape"])
     average = table["mape"].mean()
-    ax.axhline(average, color=OKABE_ITO[1], ls="--", label=f"Average {average:.3f}")
+    ax.axhline(average, color=OKABE_ITO[1], ls="--", label=f"Average {rounded(average, 3)}")
     ax.set_ylim(bottom=0)
     ax.set_ylabel("Mean absolute prediction error")
     ax.legend(loc="best")

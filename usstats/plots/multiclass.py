@@ -12,7 +12,15 @@ from scipy import special
 
 from usstats._check import check_option
 from usstats.plots.roc import Curve, plot_roc
-from usstats.plots.style import REFERENCE_GREY, journal_style, line_style, new_axes, plain
+from usstats.plots.style import (
+    REFERENCE_GREY,
+    journal_style,
+    line_style,
+    new_axes,
+    percent,
+    plain,
+    rounded,
+)
 from usstats.results import Estimate
 
 if TYPE_CHECKING:
@@ -65,7 +73,7 @@ def plot_confusion(
         for (row, column), share in np.ndenumerate(shares):
             text = f"{numbers[row, column]}"
             if np.isfinite(share):
-                text += f"\n{100 * share:.0f} %"
+                text += f"\n{percent(share)}"
             colour = "white" if share > DARK else "black"
             ax.text(column, row, text, ha="center", va="center", color=colour)
         _name_axes(ax, counts)
@@ -157,10 +165,10 @@ def plot_one_vs_rest(result: MulticlassCurves, ax: Axes | None = None) -> Axes:
         f"{name} against the rest": _Drawn(_as_estimate(own[name]), curve.frame())
         for name, curve in result.curves().items()
     }
-    limits = f"({result.conf_low:.2f}\N{EN DASH}{result.conf_high:.2f})"
+    limits = f"({rounded(result.conf_low)}\N{EN DASH}{rounded(result.conf_high)})"
     with journal_style():
         ax = plot_roc(drawn, ax=ax)
-        title = f"{_NAMES[result.measure]} {result.estimate:.2f} {limits}"
+        title = f"{_NAMES[result.measure]} {rounded(result.estimate)} {limits}"
         legend = ax.get_legend()
         if legend is not None:
             legend.set_title(title)

@@ -1,4 +1,4 @@
-"""Overlap of masks: every image as a point, with the mean and its interval."""
+"""Overlap of masks, image by image, and of evidence maps with masks, beside chance."""
 
 from __future__ import annotations
 
@@ -9,12 +9,24 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from usstats._check import check_option
-from usstats.plots.style import MARKERS, OKABE_ITO, journal_style, new_axes, plain
+from usstats.plots.style import (
+    MARKERS,
+    OKABE_ITO,
+    REFERENCE_GREY,
+    journal_style,
+    new_axes,
+    plain,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _NAMES = {"dice": "Dice's coefficient", "iou": "Intersection over union", "hd95": "HD95"}
+_MAP_NAMES = {
+    "energy_in_mask": "Energy in mask",
+    "pointing_hit": "Pointing game",
+    "iou": "IoU at fixed area",
+}
 #: Half the width over which points of one class are spread.
 SPREAD = 0.28
 GOLDEN = 0.6180339887498949
@@ -80,12 +92,10 @@ def _draw_group(ax: Axes, i: int, values: NDArray[np.float64], row: pd.Series) -
     aside = (np.arange(len(values)) * GOLDEN % 1 - 0.5) * 2 * SPREAD
     marker = MARKERS[i % len(MARKERS)]
     ax.plot(i + aside, values, marker, ms=2.6, mfc="none", mec=colour, mew=0.6, zorder=2)
-    limits = np.array([[row["estimate"] - row["conf_low"]], [row["conf_high"] - row["estimate"]]])
-    known = limits if np.isfinite(limits).all() else None
     ax.errorbar(
         i,
         row["estimate"],
-        yerr=known,
+        yerr=_limits(row),
         fmt="D",
         ms=4.5,
         color="black",
@@ -94,3 +104,54 @@ def _draw_group(ax: Axes, i: int, values: NDArray[np.float64], row: pd.Series) -
         lw=1.4,
         zorder=4,
     )
+
+
+def plot_cam_report(means: pd.DataFrame, *, average: str = "image", ax: Axes | None = None) -> Axes:
+    """Draw how evidence maps lie on masks, measure by measure, beside what chance scores.
+
+    Parameters
+    ----------
+    means : DataFrame
+        `CamReport.frame()`.
+    average : {"image", "patient"}
+        What the means are over.
+    ax : Axes, optional
+        A fresh 84 mm figure without it.
+    """
+    with journal_style():
+        ax = new_axes(ax, height_mm=42.0)
+        measures = list(dict.fromkeys(means["measure"]))
+        rows = means.set_index(["measure", "group"])
+        for y, measure in enumerate(measures):
+            own, chance = rows.loc[(measure, "map")], rows.loc[(measure, "chance")]
+            _draw_mean(ax, y, own)
+            ax.plot(chance["estimate"], y, "D", ms=4.5, mfc="white", mec=REFERENCE_GREY, mew=1.0)
+        confidence = f"{means['conf_level'].iloc[0] * 100:g} % CI"
+        ax.plot([], [], "o", color=OKABE_ITO[0], label=f"Map ({confidence})")
+        ax.plot([], [], "D", mfc="white", mec=REFERENCE_GREY, label="Chance")
+        ax.set_yticks(range(len(measures)), [_MAP_NAMES[measure] for measure in measures])
+        ax.set_ylim(len(measures) - 0.4, -0.6)
+        ax.set_xlim(-0.02, 1.02)
+        ax.set_xlabel(f"Mean over {average}s")
+        ax.tick_params("y", length=0)
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    return ax
+
+
+def _draw_mean(ax: Axes, y: int, row: pd.Series) -> None:
+    ax.errorbar(
+        row["estimate"],
+        y,
+        xerr=_limits(row),
+        fmt="o",
+        ms=5.0,
+        color=OKABE_ITO[0],
+        capsize=3,
+        lw=1.4,
+    )
+
+
+def _limits(row: pd.Series) -> NDArray[np.float64] | None:
+    """Distances from the estimate down and up, or None where the interval is unknown."""
+    limits = np.array([[row["estimate"] - row["conf_low"]], [row["conf_high"] - row["estimate"]]])
+    return limits if np.isfinite(limits).all() else None

@@ -20,6 +20,7 @@ from usstats.plots.style import (
     line_style,
     new_axes,
     plain,
+    rounded,
 )
 from usstats.results import Estimate
 
@@ -163,8 +164,8 @@ def curve_label(name: str, area: Estimate) -> str:
     >>> curve_label("nomogram", area)
     'nomogram\\nAUC 0.90 (0.86\N{EN DASH}1.00)'
     """
-    shown = ">0.99" if 0.995 <= area.estimate < 1 else f"{area.estimate:.2f}"
-    numbers = f"AUC {shown} ({area.conf_low:.2f}\N{EN DASH}{area.conf_high:.2f})"
+    shown = ">0.99" if 0.995 <= area.estimate < 1 else rounded(area.estimate)
+    numbers = f"AUC {shown} ({rounded(area.conf_low)}\N{EN DASH}{rounded(area.conf_high)})"
     return f"{plain(name)}\n{numbers}" if name else numbers
 
 

@@ -6,10 +6,12 @@ print still works. matplotlib is imported when a style is applied, not when this
 
 from __future__ import annotations
 
+import math
 import textwrap
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -89,6 +91,34 @@ def plain(text: object, *, width: int = 32, longest: int = 200) -> str:
     wrapped = "\n".join(textwrap.wrap(clean, width=width)) or " "
     shown = f" {wrapped}" if wrapped.startswith("_") else wrapped
     return shown.replace("\\$", "$").replace("$", "\\$")
+
+
+def rounded(value: float, decimals: int = 2) -> str:
+    """A number as a figure shows it: half up on its digits, a true minus, and none before a zero.
+
+    Examples
+    --------
+    >>> rounded(0.045), rounded(-0.004), rounded(-1.5, 1)
+    ('0.05', '0.00', '\N{MINUS SIGN}1.5')
+    """
+    if not math.isfinite(value):
+        return "\N{EN DASH}"
+    shown = Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
+    return f"{abs(shown) if shown == 0 else shown:f}".replace("-", "\N{MINUS SIGN}")
+
+
+def percent(share: float) -> str:
+    """A share as a whole percentage that is 0 or 100 only where it is exactly so.
+
+    Examples
+    --------
+    >>> percent(0.125), percent(0.999), percent(1.0), percent(0.001)
+    ('13%', '>99%', '100%', '<1%')
+    """
+    shown = rounded(100 * share, 0)
+    if shown == "100" and share < 1:
+        return ">99%"
+    return "<1%" if shown == "0" and share > 0 else f"{shown}%"
 
 
 def _safe(character: str) -> str:

@@ -15,6 +15,7 @@ from usstats.plots.style import (
     journal_style,
     new_axes,
     plain,
+    rounded,
     series_style,
 )
 
@@ -123,7 +124,7 @@ def _draw_curve(ax: Axes, calibration: SurvivalCalibrationTables) -> None:
         alpha=0.2,
         lw=0,
         zorder=2,
-        label=f"{level * 100:g} % band",
+        label=f"{level * 100:g}% band",
     )
     ax.plot(x, curve["observed"], color=colour, label="Flexible curve", zorder=3)
 
@@ -180,9 +181,9 @@ def _text(frame: pd.DataFrame) -> str:
 def _line(label: str, row: dict[Hashable, Any]) -> str:
     if not np.isfinite(row["estimate"]):
         return ""
-    limits = f" ({row['conf_low']:.2f} to {row['conf_high']:.2f})"
+    limits = f" ({rounded(row['conf_low'])} to {rounded(row['conf_high'])})"
     shown = limits if np.isfinite(row["conf_low"]) else ""
-    return f"{label} {row['estimate']:.2f}{shown}".replace("-", "\N{MINUS SIGN}")
+    return f"{label} {rounded(row['estimate'])}{shown}"
 
 
 def _finish(ax: Axes, horizon: str, *, legend: bool) -> None:

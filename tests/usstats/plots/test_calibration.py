@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from scipy import special
 
+from usstats._calibration.histogram import risk_histogram
 from usstats.calibration import assess_calibration
 from usstats.errors import SmallSampleWarning
-from usstats.plots.calibration import plot_calibration, weak_text
+from usstats.plots.calibration import (
+    plot_calibration,
+    plot_corrected_calibration,
+    weak_text,
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +59,7 @@ def test_band_legend_and_text_can_be_left_out(calibration):
     assert ax.get_legend() is None
     assert len(ax.texts) == 0
     full = plot_calibration(calibration)
-    assert "95 % band" in [text.get_text() for text in full.get_legend().get_texts()]
+    assert "95% band" in [text.get_text() for text in full.get_legend().get_texts()]
 
 
 def test_text_states_the_weak_measures_and_the_sample(calibration):
@@ -94,3 +100,31 @@ def test_constant_risks_still_draw():
     with pytest.warns(SmallSampleWarning):
         result = assess_calibration(np.tile([0, 1], 100), np.full(200, 0.4))
     assert len(result.plot().get_lines()) == 2
+
+
+def test_the_numbers_of_a_plot_have_no_negative_zero_and_round_half_up():
+    rows = {
+        "calibration_in_the_large": (-0.004, -0.045, 0.045),
+        "calibration_slope": (0.045, -0.5, 1.005),
+        "oe_ratio": (1.0, 0.9, 1.1),
+        "ici": (0.01, np.nan, np.nan),
+        "brier": (0.1, np.nan, np.nan),
+    }
+    frame = pd.DataFrame(
+        [(name, *numbers, 90, 40) for name, numbers in rows.items()],
+        columns=["measure", "estimate", "conf_low", "conf_high", "n", "n_event"],
+    )
+    lines = weak_text(frame).split("\n")
+    assert lines[0] == "Intercept 0.00 (\N{MINUS SIGN}0.05 to 0.05)"
+    assert lines[1] == "Slope 0.05 (\N{MINUS SIGN}0.50 to 1.01)"
+    assert lines[3] == "ICI 0.01"
+
+
+def test_the_corrected_curve_stands_over_its_histogram():
+    curve = pd.DataFrame({"predicted": [0.2, 0.8], "apparent": [0.2, 0.8], "corrected": [0.3, 0.7]})
+    bins = risk_histogram([0, 1, 1], [0.1, 0.7, 0.9])
+    ax = plot_corrected_calibration(curve, histogram=bins)
+    heights = [patch.get_height() for patch in ax.patches]
+    assert sum(height > 0 for height in heights) == 2
+    assert sum(height < 0 for height in heights) == 1
+    assert ax.get_ylim()[0] < 0

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from usstats.delong import compare_auc
 from usstats.errors import ArgumentError
-from usstats.plots.cam import CamPanel, plot_cam_panels
+from usstats.plots.cam import CamPanel, plot_cam_panels, plot_randomisation
 from usstats.plots.flow import plot_flow
 from usstats.plots.forest import plot_forest
 from usstats.roc import auc
@@ -206,6 +206,66 @@ def test_a_panel_shows_image_map_and_contour_of_each_case():
     assert drawn[0].get_title(loc="left") == r"event, \$risk\$"
 
 
+def test_the_second_image_of_a_pair_stands_below_the_first():
+    rng = np.random.default_rng(1)
+    outline = np.zeros((10, 12), dtype=bool)
+    outline[2:5, 2:5] = True
+    pair = panel(
+        second_image=rng.random((10, 12, 3)), second_cam=rng.random((3, 3)), second_mask=outline
+    )
+    figure = plot_cam_panels([pair, panel()], columns=2, label="Evidence for $class$")
+    drawn = [ax for ax in figure.axes if ax.images]
+    assert [len(ax.images) for ax in drawn] == [1, 1, 2, 2, 1, 2]
+    assert drawn[4].images[0].get_array().shape == (10, 12, 3)
+    assert tuple(drawn[5].images[1].get_extent()) == (-0.5, 11.5, 9.5, -0.5)
+    assert len(drawn[4].collections) > 0
+    assert figure.axes[-1].get_xlabel() == r"Evidence for \$class\$"
+
+
+def test_the_colour_bar_has_the_colours_of_the_maps_on_gray_tissue():
+    cam = np.array([[0.0, 0.25, 0.5, 1.0]])
+    figure = plot_cam_panels([panel(image=np.full((1, 4), 7), cam=cam, mask=None)], alpha=0.6)
+    overlay = figure.axes[1].images[1]
+    np.testing.assert_allclose(overlay.get_alpha(), [[0.0, 0.3, 0.6, 0.6]])
+    bar = figure.axes[-1].collections[-1].cmap(np.array([0.0, 1.0]))
+    top = np.array(mpl.colormaps["viridis"](1.0))[:3]
+    np.testing.assert_allclose(bar[0, :3], 0.4)
+    np.testing.assert_allclose(bar[1, :3], 0.6 * top + 0.4 * 0.4)
+
+
+def test_no_text_of_a_panel_is_smaller_than_6_points_and_none_overlaps():
+    captions = ["malignant\npredicted 0.91", "benign, a long name of a rare finding"] * 4
+    figure = plot_cam_panels([panel(caption=c) for c in captions])
+    figure.draw_without_rendering()
+    texts = [ax._left_title for ax in figure.axes]
+    texts = [text for text in texts if text.get_text()]
+    labels = [*texts, figure.axes[-1].xaxis.label, *figure.axes[-1].get_xticklabels()]
+    assert len(texts) == 8
+    assert min(text.get_fontsize() for text in labels) >= 6
+    boxes = [text.get_window_extent() for text in texts]
+    pictures = [ax.get_window_extent() for ax in figure.axes if ax.images]
+    for i, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[i + 1 :])
+        assert not any(box.overlaps(picture) for picture in pictures)
+    assert figure.get_size_inches()[0] * 25.4 == pytest.approx(174)
+
+
+def test_maps_of_random_weights_start_from_1_and_fall():
+    steps = pd.DataFrame(
+        {
+            "map": ["gray", "doppler"] * 2,
+            "n_layers": [1, 1, 5, 5],
+            "estimate": [0.6, 0.5, 0.1, np.nan],
+            "lowest": [0.4, 0.3, -0.2, np.nan],
+            "highest": [0.8, 0.7, 0.3, np.nan],
+        }
+    )
+    ax = plot_randomisation(steps, threshold=0.5)
+    np.testing.assert_allclose(ax.lines[0].get_xydata(), [[0, 1], [1, 0.6], [5, 0.1]])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["gray", "doppler"]
+    assert ax.lines[2].get_ydata()[0] == 0.5
+
+
 def test_an_empty_or_full_mask_draws_no_contour():
     for value in (False, True):
         figure = plot_cam_panels([panel(mask=np.full((24, 32), value))])
@@ -219,6 +279,11 @@ def test_an_empty_or_full_mask_draws_no_contour():
         ({"cam": np.full((2, 2), np.nan)}, "The map of panel 0 must be two-dimensional"),
         ({"mask": np.ones((2, 2), dtype=bool)}, r"The mask of panel 0 has shape \(2, 2\)"),
         ({"image": np.zeros((2, 2, 4))}, r"The image of panel 0 must be \(h, w\)"),
+        ({"second_cam": np.zeros((2, 2))}, "Panel 0 needs `second_image` and `second_cam`"),
+        (
+            {"second_image": np.zeros((2, 2)), "second_cam": np.full((2, 2), 2.0)},
+            "The map of panel 0 must be two-dimensional",
+        ),
     ],
 )
 def test_a_panel_refuses_arrays_that_do_not_fit(change, message):
@@ -234,3 +299,5 @@ def test_drawing_leaves_the_settings_alone():
     assert dict(mpl.rcParams) == before
     with pytest.raises(ArgumentError, match="at least one case"):
         plot_cam_panels([])
+    with pytest.raises(ArgumentError, match="`alpha` must be an opacity"):
+        plot_cam_panels([panel()], alpha=2.0)

@@ -10,6 +10,7 @@ from matplotlib.colors import to_rgb
 
 from usstats.errors import ArgumentError, UsstatsWarning
 from usstats.multiclass import assess_multiclass_calibration, multiclass_auc, multiclass_report
+from usstats.plots.style import percent
 
 NAMES = np.array(["benign", "BCC", "$melanoma$"])
 
@@ -32,7 +33,7 @@ def test_cells_hold_counts_and_shares(world, normalise):
     ax = report.plot(normalise=normalise)
     counts = report.confusion().to_numpy().ravel()
     shares = report.confusion(normalise=normalise).to_numpy().ravel()
-    expected = [f"{n}\n{100 * s:.0f} %" for n, s in zip(counts, shares, strict=True)]
+    expected = [f"{n}\n{percent(s)}" for n, s in zip(counts, shares, strict=True)]
     assert [text.get_text() for text in ax.texts] == expected
     np.testing.assert_allclose(ax.images[0].get_array().ravel(), shares)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("True class", "Predicted class")

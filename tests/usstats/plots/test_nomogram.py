@@ -91,7 +91,7 @@ def test_the_notes_say_what_was_read() -> None:
     ax = drawn(name, **overlays(name))
     note = ax.texts[-1].get_text()
     reading = gallery_nomogram(name).points(**overlays(name)["patient"])
-    assert f"{reading.risk:.2f} (95 % CI {reading.conf_low:.2f} to " in note
+    assert f"{reading.risk:.2f} (95% CI {reading.conf_low:.2f} to " in note
     assert "Cut-off 0.35: beyond the risks points can reach" in note
     assert "Outside development data" not in note
 

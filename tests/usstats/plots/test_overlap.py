@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from usstats.errors import ArgumentError, EmptyMaskWarning
-from usstats.overlap import overlap_report
+from usstats.overlap import cam_report, overlap_report
 
 TABLE = pd.DataFrame(
     {
@@ -62,3 +62,32 @@ def test_masks_without_classes_share_one_column():
     ax = report.plot(measure="hd95", unit="mm")
     assert [label.get_text() for label in ax.get_xticklabels()] == ["4 images"]
     assert ax.get_ylabel() == "HD95 (mm)"
+
+
+def test_maps_stand_beside_chance():
+    rng = np.random.default_rng(2)
+    masks = np.zeros((8, 12, 12), dtype=bool)
+    masks[:, 3:8, 3:8] = True
+    cams = rng.random(masks.shape) + masks
+    report = cam_report(cams, masks, patient_id=[1, 1, 2, 2, 3, 3, 4, 4], average="patient")
+    ax = report.plot()
+    rows = report.frame().set_index(["measure", "group"])
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        "Energy in mask",
+        "Pointing game",
+        "IoU at fixed area",
+    ]
+    for container, measure in zip(
+        ax.containers, ("energy_in_mask", "pointing_hit", "iou"), strict=True
+    ):
+        own = rows.loc[(measure, "map")]
+        assert container.lines[0].get_xdata()[0] == own["estimate"]
+        segment = container.lines[2][0].get_segments()[0]
+        np.testing.assert_allclose(sorted(segment[:, 0]), [own["conf_low"], own["conf_high"]])
+    marks = [line for line in ax.lines if line.get_marker() == "D" and len(line.get_xdata())]
+    found = [line.get_xdata()[0] for line in marks]
+    assert found == [
+        rows.loc[(m, "chance"), "estimate"] for m in ("energy_in_mask", "pointing_hit", "iou")
+    ]
+    assert ax.get_xlabel() == "Mean over patients"
+    assert ax.get_legend().get_texts()[0].get_text() == "Map (95 % CI)"

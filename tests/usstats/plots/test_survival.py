@@ -37,7 +37,7 @@ class TestCalibration:
         values = calibration.frame().set_index("measure")["estimate"]
         assert f"O:E {values['oe_ratio']:.2f}" in ax.texts[0].get_text()
         labels = [text.get_text() for text in ax.get_legend().get_texts()]
-        assert "95 % band" in labels
+        assert "95% band" in labels
         bare = plot_survival_calibration(calibration, groups=False, text=False, legend=False)
         assert not bare.texts
         assert bare.get_legend() is None
