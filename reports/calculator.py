@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +10,9 @@ import numpy as np
 from markupsafe import Markup
 
 from reports._calculator_content import CONF_LEVEL, Labels, page_content, rounded
-from reports.files import atomic_write_text, clean_text, json_text
+from reports.files import atomic_write_text, clean_text
 from reports.numbers import format_significant
-from reports.templating import page_environment, template_text
+from reports.templating import csp_hash, inert_json, page_environment, template_text
 from usstats._fits.json_file import content_digest, fit_content
 from usstats._fits.variables import VariableRange
 from usstats._nomogram.outcome_scale import Survival
@@ -28,14 +25,18 @@ from usstats.pooled_fit import PooledFit
 from usstats.survival import CoxFit
 from usstats.updating import UpdatedModel
 
-__all__ = ["calculator_html", "calculator_nomogram", "model_hash", "write_calculator"]
+__all__ = [
+    "calculator_html",
+    "calculator_nomogram",
+    "calculator_parts",
+    "model_hash",
+    "write_calculator",
+]
 
 Fit = LogisticFit | PooledFit | UpdatedModel | CoxFit
 
 LARGEST_BYTES = 150_000
 SCRIPTS = ("model", "axes", "drawing", "nomogram", "page")
-#: Characters that mean something to a page's parser, and those that UTF-8 cannot hold.
-_ACTIVE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 INTENDED_USE = (
     "Research use only; not a medical device. Meant for studying the model, not for the care of a "
     "patient."
@@ -140,13 +141,14 @@ def calculator_html(
     synthetic: bool = False,
 ) -> str:
     """Return the page; arguments as `write_calculator`."""
-    _check(fit, nomogram)
-    content = page_content(
+    parts = calculator_parts(
+        fit,
         nomogram,
-        outcome=clean_text(outcome_label),
-        units=units or {},
-        labels=labels or {},
-        threshold=_checked_threshold(threshold),
+        outcome_label=outcome_label,
+        units=units,
+        labels=labels,
+        threshold=threshold,
+        model_card=model_card,
     )
     style = template_text("calculator.css")
     scripts = [template_text(f"calculator_{name}.js") for name in SCRIPTS]
@@ -155,18 +157,45 @@ def calculator_html(
         .get_template("calculator.html")
         .render(
             title=clean_text(title),
-            headline=_headline(nomogram, outcome_label),
             synthetic=synthetic,
-            card=list(_card(fit, nomogram, model_card or {})),
-            equation=list(_equation(nomogram)),
-            scale_name="log hazard ratios" if _survival(nomogram) else "log odds",
             style=Markup(style),  # noqa: S704 - our own file
-            style_hash=_csp_hash(style),
+            style_hash=csp_hash(style),
             scripts=[Markup(script) for script in scripts],  # noqa: S704
-            script_hashes=[_csp_hash(script) for script in scripts],
-            model_json=Markup(_inert_json(content)),  # noqa: S704 - no `<` is left in it
+            script_hashes=[csp_hash(script) for script in scripts],
+            **parts,
         )
     )
+
+
+def calculator_parts(
+    fit: Fit,
+    nomogram: Nomogram,
+    *,
+    outcome_label: str,
+    units: Labels | None = None,
+    labels: Labels | None = None,
+    threshold: float | None = None,
+    model_card: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return what any page that holds the calculator is rendered with; as `write_calculator`.
+
+    The page's scripts read `model_json` from the element `model`.
+    """
+    _check(fit, nomogram)
+    content = page_content(
+        nomogram,
+        outcome=clean_text(outcome_label),
+        units=units or {},
+        labels=labels or {},
+        threshold=_checked_threshold(threshold),
+    )
+    return {
+        "headline": _headline(nomogram, outcome_label),
+        "card": list(_card(fit, nomogram, model_card or {})),
+        "equation": list(_equation(nomogram)),
+        "scale_name": "log hazard ratios" if _survival(nomogram) else "log odds",
+        "model_json": Markup(inert_json(content)),  # noqa: S704 - no `<` is left in it
+    }
 
 
 def calculator_nomogram(
@@ -368,13 +397,3 @@ def _sentence_case(text: str) -> str:
     """The text with a capital first letter; the rest keeps its case."""
     clean = clean_text(text)
     return clean[:1].upper() + clean[1:]
-
-
-def _inert_json(content: Mapping[str, Any]) -> str:
-    """JSON that cannot end its script element, whatever a column is called."""
-    return _ACTIVE.sub(lambda found: f"\\u{ord(found[0]):04x}", json_text(content, indent=None))
-
-
-def _csp_hash(text: str) -> str:
-    digest = hashlib.sha256(text.encode("utf-8")).digest()
-    return f"sha256-{base64.b64encode(digest).decode('ascii')}"

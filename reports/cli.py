@@ -271,6 +271,47 @@ def calculator(
     _done("Calculator", path, as_json=as_json)
 
 
+@app.command("app", short_help="Serve the phone app of a trained network.")
+def phone_app(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN", help="A study that has been run, or a finished run of networks."
+        ),
+    ],
+    *,
+    host: Annotated[
+        str, typer.Option(help="Where to listen. The default is this machine alone.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 for any that is free.")] = 8000,
+    coverage: Annotated[
+        float,
+        typer.Option(
+            help="Share of the development patients the networks answer for; nearest to the "
+            'cut-off they say "unsure".'
+        ),
+    ] = 0.8,
+    open_browser: Annotated[
+        bool, typer.Option("--open", help="Open the page in a browser.")
+    ] = False,
+) -> None:
+    """Serve the phone app: photograph an image, crop it, read its probability and the nomogram.
+
+    Images are read in memory and forgotten. Stop it with Ctrl-C. Research use only; not for the
+    care of a patient.
+    """
+    from reports.app import serve
+
+    serve(
+        folder,
+        host=host,
+        port=port,
+        coverage=coverage,
+        open_browser=open_browser,
+        say=lambda line: out.print(line, markup=False),
+    )
+
+
 @app.command(short_help="Prove that nothing of a run was changed.")
 def verify(
     folder: Annotated[

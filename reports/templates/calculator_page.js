@@ -71,10 +71,14 @@
     const warning = element("p", { id: `${id}-warning`, class: "warning" });
     byId("fields").append(element("div", { class: "field" }, label, input, range, warning));
     ["input", "change"].forEach((kind) => input.addEventListener(kind, update));
-    return { variable, input, warning };
+    return { variable, input, range, warning, given: null };
   });
+  const isGiven = ({ given, input }) => given !== null && given.text === input.value;
   function readField(field) {
-    const { value, fault } = usstatsModel.parsed(field.variable, field.input.value);
+    const { value, fault } = isGiven(field) ? field.given
+      : usstatsModel.parsed(field.variable, field.input.value);
+    field.range.textContent = isGiven(field) ? `${field.variable.range_text}; this one ${field.given.source}`
+      : field.variable.range_text;
     const outside = value !== null && usstatsModel.isOutside(field.variable, value);
     field.warning.textContent = value === null ? fault : outside
       ? "Outside the range the model was developed in: the risk is an extrapolation." : "";
@@ -168,16 +172,24 @@
     announce();
   }
 
+  const ownVariables = () => fields.filter((field) => !isGiven(field)).map((field) => field.variable);
+
   /* ---- buttons, and a drawing that fits its paper ---- */
   byId("typical").addEventListener("click", () => {
-    setValues(new Map(model.variables.map((v) => [v.name, v.usual])));
+    setValues(new Map(ownVariables().map((v) => [v.name, v.usual])));
   });
   byId("clear").addEventListener("click", () => {
-    setValues(new Map(model.variables.map((v) => [v.name, ""])));
+    setValues(new Map(ownVariables().map((v) => [v.name, ""])));
     fields[0].input.focus();
   });
   byId("print").addEventListener("click", () => window.print());
   byId("form").addEventListener("submit", (event) => event.preventDefault());
+  /* A value from elsewhere on the page: shown rounded, and used in full until it is edited. */
+  byId("form").addEventListener("usstats:value", ({ detail }) => {
+    const field = fields.find(({ variable }) => variable.name === detail.name);
+    field.given = detail.value === null ? null : { ...detail, fault: "" };
+    setValues(new Map([[detail.name, detail.text]]));
+  });
 
   nomogram = usstatsNomogram.create(byId("nomogram"), model, words, setValues);
   let width = byId("nomogram").parentElement.clientWidth;
