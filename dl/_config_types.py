@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import fields
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
+
+import numpy as np
 
 from dl.errors import ConfigError
 
@@ -33,10 +36,15 @@ def refuse_unknown(cls: type, values: Mapping[str, Any], prefix: str) -> None:
 
 
 def check_types(config: Any, prefix: str) -> None:
-    """Whole numbers for int, finite numbers for float, and text, never a bool for a number."""
+    """Whole numbers for int, finite numbers for float, and text, never a bool for a number.
+
+    Lists, paths and numbers of numpy become what JSON would give back.
+    """
     hints = get_type_hints(type(config))
     for item in fields(config):
-        value, hint = getattr(config, item.name), hints[item.name]
+        hint = hints[item.name]
+        value = _plain(getattr(config, item.name), hint)
+        object.__setattr__(config, item.name, value)
         if not _fits(value, hint):
             what = getattr(hint, "__name__", None) or str(hint)
             msg = f"`{prefix}{item.name}` must be {what}; got {value!r}."
@@ -47,6 +55,15 @@ def check_types(config: Any, prefix: str) -> None:
             object.__setattr__(config, item.name, tuple(map(float, value)))
         elif isinstance(value, tuple) and Any in _parts(hint):
             object.__setattr__(config, item.name, tuple(json.loads(json.dumps(value))))
+
+
+def _plain(value: Any, hint: Any) -> Any:
+    """A list where a tuple is meant, a path as text, and numbers of numpy as Python's."""
+    if isinstance(value, list) and _parts(hint):
+        return tuple(value)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _parts(hint: Any) -> set[Any]:

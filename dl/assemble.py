@@ -13,7 +13,7 @@ from dl.data import ImageStudy
 from dl.predictions import predictions_frame
 from dl.run_folder import Run
 from dl.segment import mask_frame
-from dl.storage import atomic_path, read_json, write_json
+from dl.storage import atomic_path, write_json
 from dl.targets import mask_classes
 
 __all__ = ["assemble"]
@@ -53,8 +53,8 @@ def _assemble_classes(study: ImageStudy, run: Run) -> pd.DataFrame:
     config, n = run.config, len(study)
     logit = np.full(n if config.classes is None else (n, config.n_logits), np.nan)
     hashes = np.empty(n, dtype=object)
-    for k, folder in enumerate(run.fold_folders):
-        record = read_json(folder / "fold.json")
+    for k in range(run.folds.n_folds):
+        record = run.fold_record(k)
         rows = record["rows"]["held_out"]
         logit[rows], hashes[rows] = record["held_out_logit"], run.model_hash(k)
     fold = run.images["fold"].to_numpy()

@@ -95,4 +95,5 @@ class AugmentConfig:
     @classmethod
     def none(cls) -> AugmentConfig:
         """No change at all."""
-        return cls(**{item.name: 0.0 for item in fields(cls)})
+        changes = (item.name for item in fields(cls) if item.name != "photo_strength")
+        return cls(**dict.fromkeys(changes, 0.0))

@@ -25,8 +25,8 @@ from dl.calibrators import (
     calibrator_from_dict,
     class_log_odds,
 )
-from usstats._check import check_option
-from usstats.errors import ArgumentError
+from usstats._check import check_lengths, check_option
+from usstats.errors import ArgumentError, OutcomeError
 
 __all__ = [
     "KINDS",
@@ -241,11 +241,20 @@ def _checked(
     logit: ArrayLike, y: ArrayLike, weights: ArrayLike | None
 ) -> tuple[Floats, NDArray[Any], Floats]:
     s, outcome = np.asarray(logit, dtype=float), np.asarray(y)
+    w = np.ones(len(s)) if weights is None else np.asarray(weights, dtype=float)
+    check_lengths(logit=s, y=outcome, weights=w)
+    if not (np.isfinite(w).all() and w.min(initial=0) >= 0):
+        msg = "`weights` must be finite numbers of 0 or more."
+        raise ArgumentError(msg)
+    codes = np.arange(s.shape[1] if s.ndim == 2 else 2)
+    if not np.isin(outcome, codes).all():
+        msg = f"`y` must hold the codes 0 to {codes[-1]} of the classes; got {np.unique(outcome)}."
+        raise OutcomeError(msg)
     bad = ~np.isfinite(s if s.ndim == 1 else s.sum(axis=1))
     if len(s) == 0 or bad.any():
         msg = f"`logit` must be finite numbers; {bad.sum()} of {len(s)} are not."
         raise ArgumentError(msg)
-    return s, outcome, np.ones(len(s)) if weights is None else np.asarray(weights, dtype=float)
+    return s, outcome, w
 
 
 def _sigmoid_loss(s: Floats, y: NDArray[Any]) -> Loss:

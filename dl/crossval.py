@@ -32,17 +32,20 @@ from dl.storage import run_lock, tied_to, wait_for_lock, write_json
 from dl.targets import mask_classes, mask_digests, mask_targets, task_labels
 from dl.train import START, FoldTask, epoch_seed, train_fold
 from dl.training_state import LOG, read_state
-from usstats.errors import ArgumentError
+from usstats._check import check_count
 from usstats.splits import Folds
 
 __all__ = ["cross_validate", "plan_folds"]
+
+#: Of a configuration's digest, in the name of its run folder.
+_DIGITS = 16
 
 
 def cross_validate(
     study: ImageStudy,
     config: TrainConfig,
     *,
-    run_dir: str | Path,
+    run_dir: str | Path | None = None,
     splits: Folds | None = None,
     progress: Progress | None = None,
     n_jobs: int = 2,
@@ -58,8 +61,9 @@ def cross_validate(
     study : ImageStudy
         With labels 0/1, or of the configuration's `classes`.
     config : TrainConfig
-    run_dir : path
+    run_dir : path, optional
         Gets config.json, splits.json, images.csv, folds/, calibration.json and predictions.csv.
+        By default runs/DIGEST in the study's folder, of the configuration's digest.
     splits : Folds, optional
         By default `usstats.splits.make_folds` with the configuration's seed; patients who share
         a picture, or nearly one, share a fold.
@@ -78,6 +82,10 @@ def cross_validate(
 
     Raises
     ------
+    ArgumentError
+        Something else than a study and a configuration.
+    ConfigError
+        Settings that the network cannot use.
     ImageError
         Images that cannot be used, by row; found before any training.
     OutcomeError, ResampleError
@@ -105,11 +113,9 @@ def cross_validate(
     column `class`. Beside a mask a label may be missing, and the other way round: the image then
     gives only its task.
     """
-    if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs < 1:
-        msg = f"`n_jobs` must be a whole number of at least 1; got {n_jobs!r}."
-        raise ArgumentError(msg)
-    folder = Path(run_dir)
+    check_count(n_jobs, name="n_jobs")
     tasks = checked_tasks(study, config)
+    folder = study.root / "runs" / config.digest[:_DIGITS] if run_dir is None else Path(run_dir)
     labels = task_labels(study, config.classes, tasks)
     try:
         with run_lock(folder):

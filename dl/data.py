@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from data_schema.cells import normal_id
 from dl.errors import ImageError, MaskError
 from dl.images import read_mask
 from usstats._check import check_outcome
@@ -43,7 +44,8 @@ class ImageStudy:
     Raises
     ------
     SchemaError
-        A column is absent, or an identifier missing or repeated.
+        A column is absent or there twice, an identifier is missing or repeated, or two patients
+        differ in case, spaces or width of their identifiers alone.
 
     Examples
     --------
@@ -56,6 +58,13 @@ class ImageStudy:
     root: Path
 
     def __post_init__(self) -> None:
+        if not isinstance(self.images, pd.DataFrame):
+            msg = f"`images` must be a DataFrame; got {type(self.images).__name__}."
+            raise SchemaError(msg)
+        twice = self.images.columns[self.images.columns.duplicated()]
+        if len(twice):
+            msg = f"The images table has the column(s) {', '.join(map(str, twice))} twice."
+            raise SchemaError(msg)
         absent = [name for name in _REQUIRED if name not in self.images]
         if absent:
             msg = f"The images table lacks the column(s) {', '.join(absent)}."
@@ -103,10 +112,12 @@ class ImageStudy:
     @property
     def has_doppler(self) -> NDArray[np.bool_]:
         """Which rows name a Doppler image."""
-        if "doppler_path" not in self.images:
-            return np.zeros(len(self), dtype=bool)
-        paths = self.images["doppler_path"]
-        return (paths.notna() & (paths.astype(str).str.strip() != "")).to_numpy(dtype=bool)
+        return self._filled("doppler_path")
+
+    @property
+    def has_mask(self) -> NDArray[np.bool_]:
+        """Which rows name a mask."""
+        return self._filled("mask")
 
     def rows(self, image_ids: list[str]) -> list[int]:
         """Positions of images.
@@ -170,6 +181,32 @@ class ImageStudy:
             )
             raise MaskError(msg) from None
 
+    def _filled(self, column: str) -> NDArray[np.bool_]:
+        if column not in self.images:
+            return np.zeros(len(self), dtype=bool)
+        cells = self.images[column]
+        return (cells.notna() & (cells.astype(str).str.strip() != "")).to_numpy(dtype=bool)
+
+
+def check_study(study: object) -> None:
+    """Refuse anything but an `ImageStudy`.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if not isinstance(study, ImageStudy):
+        msg = (
+            f"`study` must be an ImageStudy; got {type(study).__name__}. Make one of a table: "
+            "ImageStudy(images=table, root=folder)."
+        )
+        raise ArgumentError(msg)
+
+
+def normal_patients(patients: pd.Series) -> pd.Series:
+    """Identifiers as a careless eye reads them: without case, spaces and width."""
+    return patients.astype(str).map(normal_id)
+
 
 def _class_codes(label: pd.Series, classes: list[str]) -> NDArray[np.int64]:
     """Positions in `classes`; a column of numbers that are no names holds the positions."""
@@ -201,8 +238,23 @@ def _check_identifiers(table: pd.DataFrame) -> None:
             first = ", ".join(map(str, np.flatnonzero(blank)[:3]))
             msg = f"`{name}` is empty in {blank.sum()} of {len(table)} rows (first: row {first})."
             raise SchemaError(msg)
+    _refuse_alike(table["patient_id"])
     repeated = table["image_id"].astype(str).duplicated()
     if repeated.any():
         first = ", ".join(map(str, np.flatnonzero(repeated)[:3]))
         msg = f"`image_id` is repeated in {repeated.sum()} rows (first: row {first})."
+        raise SchemaError(msg)
+
+
+def _refuse_alike(patient_id: pd.Series) -> None:
+    """One patient under two spellings would stand on both sides of a split."""
+    distinct = patient_id.astype(str).drop_duplicates()
+    plain = normal_patients(distinct)
+    alike = plain.duplicated(keep=False)
+    if alike.any():
+        msg = (
+            f"`patient_id`: {alike.sum()} identifiers differ in case, spaces or width alone "
+            f"(rows {', '.join(map(str, distinct.index[alike][:3]))}, ...). Write a patient the "
+            "same way everywhere."
+        )
         raise SchemaError(msg)

@@ -61,14 +61,15 @@ def read_dicom(
 def _silent_pydicom() -> Iterator[None]:
     """Its warnings and log lines quote header values, which may identify the patient."""
     logger = logging.getLogger("pydicom")
-    disabled = logger.disabled
+    before = logger.handlers, logger.propagate
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        logger.disabled = True
+        # Its modules log to loggers of their own, whose lines end here.
+        logger.handlers, logger.propagate = [logging.NullHandler()], False
         try:
             yield
         finally:
-            logger.disabled = disabled
+            logger.handlers, logger.propagate = before
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,18 +14,11 @@ from scipy.special import log_expit, logit
 from torch import Tensor, nn
 
 from dl.calibrators import Uncalibrated, class_log_odds
-from dl.checkpoint import model_hash
-from dl.predictions import COLUMNS
+from dl.predictions import COLUMNS, ensemble_hash
 from dl.uncertainty import expected_entropy, mutual_information, predictive_entropy
 from usstats.errors import ArgumentError, LeakageError, PairingError, SchemaError
 
-__all__ = [
-    "DeepEnsemble",
-    "ensemble_hash",
-    "ensemble_members",
-    "ensemble_predictions",
-    "uncertainty_frame",
-]
+__all__ = ["DeepEnsemble", "ensemble_members", "ensemble_predictions", "uncertainty_frame"]
 
 #: How the predictions of several models become one.
 RULE = "mean log-odds over the models"
@@ -286,14 +278,3 @@ def _combined(mean: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
     if mean.shape[1] == 1:
         return mean, Uncalibrated().apply(mean[:, 0])[:, None]
     return class_log_odds(mean), Uncalibrated().apply(mean)
-
-
-def ensemble_hash(hashes: Sequence[str]) -> str:
-    """One short hash that stands for those of several models, in their order.
-
-    Examples
-    --------
-    >>> ensemble_hash(["a", "b"]) == ensemble_hash(["b", "a"])
-    False
-    """
-    return model_hash(hashlib.sha256("".join(hashes).encode()).hexdigest())

@@ -35,6 +35,7 @@ OPSET = 18
 #: Largest difference of an output, relative to its largest value where that is above 1.
 TOLERANCE = 1e-4
 INPUTS = ("image", "gray", "doppler", "mask")
+PAIR = ("gray", "doppler")
 #: Two, because torch takes an axis of one for one that never changes; three to see that it may.
 _EXAMPLE, _OTHER_BATCH = 2, 3
 
@@ -73,7 +74,7 @@ def export_onnx(
     *,
     size: int | tuple[int, int] | None = None,
     in_channels: int = 3,
-    inputs: Sequence[str] = ("image",),
+    inputs: Sequence[str] | None = None,
     dynamic_batch: bool = True,
 ) -> OnnxFile:
     """Write a network, or all fold networks of a run as one, to an ONNX file.
@@ -89,8 +90,9 @@ def export_onnx(
     in_channels : int
         Of image or Doppler; gray and mask have one. Of a run, as it was trained.
     inputs : sequence of {"image", "gray", "doppler", "mask"}
-        What the network's `forward` takes, in its order. A run has one input whatever it takes,
-        "image", with the channels of its `preparation` stacked; blocks of zeros are missing.
+        What the network's `forward` takes, in its order; by default gray and Doppler image of a
+        network of two, else the image. A run has one input whatever it takes, "image", with the
+        channels of its `preparation` stacked; blocks of zeros are missing.
     dynamic_batch : bool
         Any number of images at once; else one.
 
@@ -147,7 +149,7 @@ def _resolve(
     source: nn.Module | str | Path,
     size: int | tuple[int, int] | None,
     in_channels: int,
-    inputs: Sequence[str],
+    inputs: Sequence[str] | None,
 ) -> tuple[nn.Module, dict[str, tuple[int, ...]], dict[str, Any]]:
     """The module to convert, the shape of each of its inputs, and what to say of it."""
     if not isinstance(source, nn.Module):
@@ -159,10 +161,15 @@ def _resolve(
         raise ArgumentError(msg)
     height, width = (size, size) if isinstance(size, int) else size
     shapes = {}
-    for name in inputs:
+    for name in _taken(source) if inputs is None else inputs:
         check_option(name, INPUTS, name="inputs")
         shapes[name] = (1 if name in ("gray", "mask") else in_channels, height, width)
     return source, shapes, {}
+
+
+def _taken(network: nn.Module) -> tuple[str, ...]:
+    names = inspect.signature(network.forward).parameters
+    return PAIR if set(PAIR) <= set(names) else ("image",)
 
 
 def _run_facts(run: Run) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dl.config import TrainConfig
-from dl.data import ImageStudy
+from dl.data import ImageStudy, check_study
 from dl.errors import ConfigError
 from dl.fold import FoldTask, epoch_seed
 from dl.gates import refuse_other_folds
@@ -35,11 +35,20 @@ def checked_tasks(study: ImageStudy, config: TrainConfig) -> tuple[str, ...]:
 
     Raises
     ------
+    ArgumentError
+        Something else than a study and a configuration.
     ConfigError
         Settings that the network cannot use, or a GPU where there is none.
     SchemaError
-        A network of two images, and no Doppler image.
+        A network of two images and no Doppler image, or one that segments and no mask.
     """
+    check_study(study)
+    if not isinstance(config, TrainConfig):
+        msg = (
+            f"`config` must be a TrainConfig; got {type(config).__name__}. TrainConfig.from_dict "
+            "makes one of plain values."
+        )
+        raise ArgumentError(msg)
     tasks = tasks_of(config.architecture)
     check_tasks(config, tasks)
     if config.policy_search is not None:
@@ -53,6 +62,9 @@ def checked_tasks(study: ImageStudy, config: TrainConfig) -> tuple[str, ...]:
             'where the mask is) and route="finetune".'
         )
         raise ConfigError(msg)
+    if "segment" in tasks and not study.has_mask.any():
+        msg = f"{config.architecture!r} learns from outlines, and no row has a `mask`; name them."
+        raise SchemaError(msg)
     if tasks == ("segment",) and config.classes is not None:
         msg = "A network that only segments has no `classes`; leave them out."
         raise ConfigError(msg)

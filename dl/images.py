@@ -16,6 +16,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dl.errors import ImageError, ImageWarning, MaskError, OversizeError
 from dl.geometry import LesionGeometry, crop_roi, lesion_geometry, letterbox, roi_box
+from usstats._check import check_count
+from usstats.errors import ArgumentError
 
 __all__ = [
     "FORMATS",
@@ -76,6 +78,8 @@ def read_image(
     ImageError
         Absent, empty, truncated, of another format, of several frames and none chosen, or over
         40 megapixels (read from the header, before decoding).
+    ArgumentError
+        `bits` or `frame` is no whole number, or below 1 or 0.
 
     Examples
     --------
@@ -87,6 +91,8 @@ def read_image(
     [[0, 1, 255]]
     """
     path = path if isinstance(path, _InMemory) else Path(path)
+    if bits is not None:
+        check_count(bits, name="bits")
     if is_dicom(path):
         from dl.dicom import read_dicom
 
@@ -282,10 +288,10 @@ def chosen_frame(path: Path, n_frames: int, frame: int | None) -> int:
             f"(0 to {n_frames - 1}), or export it by itself."
         )
         raise ImageError(msg)
-    if frame is not None and not 0 <= frame < n_frames:
+    if frame is not None and check_count(frame, name="frame", least=0) >= n_frames:
         msg = f"{path}: there is no frame {frame}; the file has {n_frames}, counted from 0."
         raise ImageError(msg)
-    return frame or 0
+    return int(frame or 0)
 
 
 def _decode(path: Path, picture: Image.Image, frame: int | None) -> Image.Image:
@@ -297,7 +303,7 @@ def _decode(path: Path, picture: Image.Image, frame: int | None) -> Image.Image:
                 picture.seek(chosen)
             picture.load()
             picture = ImageOps.exif_transpose(picture)
-        except ImageError:
+        except (ImageError, ArgumentError):
             raise
         except _DECODING as error:
             msg = (

@@ -76,7 +76,11 @@ class OnnxNetwork:
         self.inputs = [item.name for item in self._session.get_inputs()]
         self.outputs = [item.name for item in self._session.get_outputs()]
         stored = self._session.get_modelmeta().custom_metadata_map.get(FACTS_KEY, "{}")
-        self.facts: dict[str, Any] = json.loads(stored)
+        try:
+            self.facts: dict[str, Any] = json.loads(stored)
+        except ValueError:
+            msg = f"{path}: what it says of its run is damaged. Export the run again."
+            raise CheckpointError(msg) from None
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ class FoundPolicy:
     @classmethod
     def read(cls, file: Path) -> FoundPolicy:
         """What `with_policy` wrote."""
-        content = read_json(file)
+        content = read_json(file, needs=("policy", "trials"))
         return cls(policy=Policy.of(content["policy"]), trials=tuple(content["trials"]))
 
 
@@ -145,7 +145,7 @@ def with_policy(task: FoldTask) -> FoldTask:
     if search is None:
         return task
     file = task.folder / FILE
-    if not file.is_file() or read_json(file)["identity"] != task.identity:
+    if not file.is_file() or read_json(file, needs=("identity",))["identity"] != task.identity:
         found = search_policy(task, search)
         content = {"policy": found.policy.plain, "trials": found.trials, "identity": task.identity}
         write_json(file, content)

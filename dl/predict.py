@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dl.data import ImageStudy
+from dl.data import ImageStudy, normal_patients
+from dl.errors import ImageWarning
+from dl.fingerprint import confirmed_duplicates
 from dl.fold import START, epoch_seed
 from dl.frozen import head_logits
 from dl.inference import features, logits, steady_torch
@@ -18,6 +21,7 @@ from dl.prepare import Preparation, PreparedImages, prepare
 from dl.progress import Progress, reporter
 from dl.run_folder import Run, open_run
 from dl.segment import mask_frame, mask_logits, write_masks
+from dl.storage import read_json
 from dl.targets import mask_classes, mask_targets
 from usstats.errors import ArgumentError, LeakageError
 
@@ -270,7 +274,9 @@ def _fold_logits(
 
 
 def _refuse_overlap(run: Run, study: ImageStudy, prepared: PreparedImages) -> None:
-    patients = study.images["patient_id"].isin(run.images["patient_id"])
+    """Patients, however they are spelled, and files of development; look-alikes are a warning."""
+    developed = normal_patients(run.images["patient_id"])
+    patients = normal_patients(study.images["patient_id"]).isin(developed)
     known = run.development_files
     files = {row for row, digest in prepared.pictures if digest in known}
     if patients.any() or files:
@@ -280,3 +286,29 @@ def _refuse_overlap(run: Run, study: ImageStudy, prepared: PreparedImages) -> No
             "predictions of cross_validate for them, and give other patients other ids."
         )
         raise LeakageError(msg)
+    alike = _known_pictures(run, prepared)
+    if alike:
+        msg = (
+            f"{len(alike)} images look like development images under another patient (first: row "
+            f"{', '.join(map(str, alike[:3]))}). If they are copies, the networks know them."
+        )
+        warnings.warn(msg, ImageWarning, stacklevel=4)
+
+
+def _known_pictures(run: Run, prepared: PreparedImages) -> list[int]:
+    """Rows that show a picture of the development images, written again as another file.
+
+    Nothing is found where the run's cache is gone.
+    """
+    own = list(run.images["hash"])
+    for facts in sorted((run.folder / "cache").glob("images-*.json")):
+        written = read_json(facts, needs=("hashes",))["hashes"][: len(own)]
+        file = facts.with_name(facts.stem.replace("images", "details") + ".npy")
+        if written == own and file.is_file():
+            detail = np.load(file, mmap_mode="r", allow_pickle=False)[: len(own)]
+            hashes = [*(int(text, 16) for text in own), *prepared.hashes]
+            every = np.concatenate([detail, prepared.details[: len(prepared.hashes)]])
+            pairs = confirmed_duplicates(hashes, every)[:, :2]
+            crossing = pairs[(pairs[:, 0] < len(own)) & (pairs[:, 1] >= len(own)), 1]
+            return sorted({int(row) - len(own) for row in crossing})
+    return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from dl.calibrators import Uncalibrated, class_log_odds
 from dl.data import ImageStudy
 
-__all__ = ["COLUMNS", "predictions_frame"]
+__all__ = ["COLUMNS", "ensemble_hash", "predictions_frame"]
 
 COLUMNS = (
     "patient_id",
@@ -27,6 +28,17 @@ COLUMNS = (
     "n_images",
     "model_hash",
 )
+
+
+def ensemble_hash(hashes: Sequence[str]) -> str:
+    """One `model_hash` that stands for those of several models, in their order.
+
+    Examples
+    --------
+    >>> ensemble_hash(["a", "b"]) == ensemble_hash(["b", "a"])
+    False
+    """
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]
 
 
 def predictions_frame(

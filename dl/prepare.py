@@ -16,7 +16,7 @@ from PIL import Image
 
 from dl.channels import ChannelLayout
 from dl.config import TrainConfig
-from dl.data import ImageStudy
+from dl.data import ImageStudy, check_study
 from dl.errors import ImageError, MaskError, ResumeError
 from dl.fingerprint import (
     DETAIL,
@@ -226,6 +226,7 @@ def prepare(
     SchemaError
         A network of two images, and a table that is not paired.
     """
+    check_study(study)
     if "doppler" in preparation.layout.names:
         _refuse_unpaired(study)
     digests = _digests(study, preparation)
@@ -280,8 +281,8 @@ def _cache_key(
 def _is_whole(facts: Path, files: tuple[Path, ...]) -> bool:
     """The cache was finished, and its arrays are still those that were written."""
     try:
-        written = read_json(facts).get("sha256")
-        return written == [sha256_file(file) for file in files]
+        written = read_json(facts, needs=("sha256", "hashes"))
+        return written["sha256"] == [sha256_file(file) for file in files]
     except (ResumeError, OSError):
         return False
 

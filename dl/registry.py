@@ -83,8 +83,7 @@ def build(
     torch.Size([2, 1])
     """
     known = _known(name)
-    for option in options:
-        check_option(option, known.options, name=f"option of {name}")
+    _check_options(known, options)
     chosen = {**known.options, **options}
     network = _new(known, n_classes, in_channels, dropout, chosen)
     if weights == "imagenet":
@@ -97,9 +96,17 @@ def build(
     return network.to(memory_format=torch.channels_last).eval()
 
 
+def _check_options(known: NetworkEntry, options: Mapping[str, Any]) -> None:
+    if options and not known.options:
+        msg = f"{known.name!r} has no options; got {', '.join(map(repr, options))}."
+        raise ArgumentError(msg)
+    for option in options:
+        check_option(option, known.options, name=f"option of {known.name}")
+
+
 def _known(name: str) -> NetworkEntry:
     """The entry of a network here, or of one in a package that is not required."""
-    package, found, model = name.partition("/")
+    package, found, model = str(name).partition("/")
     if found and package in OUTSIDE:
         return OUTSIDE[package](model)
     return entry(name)

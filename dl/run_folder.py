@@ -28,12 +28,15 @@ from dl.data import ImageStudy
 from dl.errors import CheckpointError, ResumeError
 from dl.prepare import PreparedImages
 from dl.stacked import network_of
-from dl.storage import atomic_path, read_json, write_json, write_text
+from dl.storage import atomic_path, damaged, read_json, write_json, write_text
+from usstats.errors import ArgumentError
 from usstats.splits import Folds
 
 __all__ = ["Run", "begin_run", "fold_folder", "image_index", "open_run"]
 
 FORMAT = "usstats.run/1"
+#: What is read of fold.json.
+_RECORD = ("identity", "weights_sha256", "rows", "held_out_logit")
 _SHOWN = 3
 T = TypeVar("T")
 _FILES = ("sha256", "mask_sha256", "doppler_sha256", "doppler_mask_sha256", "gate_sha256")
@@ -78,7 +81,7 @@ class Run:
             It was not, or belongs to other settings.
         """
         path = self.fold_folders[fold] / "fold.json"
-        record = read_json(path)
+        record = read_json(path, needs=_RECORD)
         if record["identity"] != self.identity:
             msg = f"{path} belongs to other settings, data or folds. Use a fresh run folder."
             raise ResumeError(msg)
@@ -122,8 +125,18 @@ class Run:
 
     @property
     def calibration(self) -> CrossFitted:
-        """Of the finished run."""
-        return CrossFitted.from_dict(read_json(self.folder / "calibration.json"))
+        """Of the finished run.
+
+        Raises
+        ------
+        ResumeError
+            It is not finished, or the file is damaged.
+        """
+        path = self.folder / "calibration.json"
+        try:
+            return CrossFitted.from_dict(read_json(path, needs=("by_fold", "overall")))
+        except (ArgumentError, AttributeError, TypeError, ValueError):
+            raise damaged(path) from None
 
 
 def fold_folder(run_dir: Path, fold: int) -> Path:

@@ -6,7 +6,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -17,6 +17,7 @@ from usstats.errors import ArgumentError
 
 __all__ = [
     "atomic_path",
+    "damaged",
     "read_json",
     "run_lock",
     "tied_to",
@@ -33,8 +34,14 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, needs: Collection[str] = ()) -> Any:
     """Read JSON of a run folder.
+
+    Parameters
+    ----------
+    path : Path
+    needs : collection of str
+        Keys that the object must have.
 
     Raises
     ------
@@ -42,13 +49,24 @@ def read_json(path: Path) -> Any:
         The file is absent or damaged.
     """
     try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(path.read_text("utf-8"))
+    except OSError:
         msg = (
-            f"{path} is {'absent' if isinstance(error, OSError) else 'damaged'}; the run folder "
-            "is not complete. Run cross_validate again, or use a fresh folder."
+            f"{path} is absent; the run folder is not complete. Run cross_validate again, or use "
+            "a fresh folder."
         )
         raise ResumeError(msg) from None
+    except ValueError:
+        raise damaged(path) from None
+    if needs and not (isinstance(content, dict) and set(needs) <= set(content)):
+        raise damaged(path)
+    return content
+
+
+def damaged(path: Path) -> ResumeError:
+    """The error of a file of a run folder that does not hold what was written."""
+    msg = f"{path} is damaged. Remove it and run cross_validate again, or use a fresh folder."
+    return ResumeError(msg)
 
 
 @contextmanager

@@ -132,10 +132,7 @@ def read_state(folder: Path, identity: dict[str, str]) -> TrainingState:
     path = folder / STATE
     if not path.is_file():
         return TrainingState(folder, identity)
-    content = read_json(path)
-    if not isinstance(content, dict) or {"identity", "history", "files"} - set(content):
-        msg = f"{path} is damaged. Remove the fold's folder to train it again."
-        raise ResumeError(msg)
+    content = read_json(path, needs=("identity", "history", "files"))
     if content["identity"] != identity:
         msg = f"{path} belongs to other settings, data or folds. Choose another run folder."
         raise ResumeError(msg)

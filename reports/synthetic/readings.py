@@ -16,7 +16,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
+from scipy.special import logit, ndtr, ndtri
 
 __all__ = ["BILIARY_ATRESIA", "TORSION", "ReaderGroup", "ReaderLaw"]
 
@@ -105,13 +105,33 @@ class ReaderLaw:
         network = network + seen + np.sqrt(1 - self.agreement**2) * own
         cases = pd.DataFrame({"case": _labels("C", len(truth)), "truth": truth})
         cases["network"] = ndtr(network - self._separation(self.network_auc) / 2).round(4)
-        parts = [
-            self._readings(rng, cases, network, common, reader, group, aided=aided)
-            for reader, group in enumerate(
-                name for name, g in self.groups.items() for _ in range(g.size)
-            )
-        ]
-        return pd.concat(parts, ignore_index=True)
+        return self._read(rng, cases, network, common, aided=aided)
+
+    def read(
+        self, cases: pd.DataFrame, *, common: NDArray[Float], seed: int, aided: bool = True
+    ) -> pd.DataFrame:
+        """Let these readers read cases that exist, and see what a network said of them.
+
+        Parameters
+        ----------
+        cases : DataFrame
+            case, truth (0/1) and network (its probability).
+        common : (n,) float
+            What everybody sees in a case beyond its truth; standard normal.
+        seed : int
+        aided : bool
+
+        Returns
+        -------
+        DataFrame
+            As of `draw`. An aided reader weighs the network's logit after it was brought to his
+            own scale: mean 0 without the disease, and a standard deviation of 1.
+        """
+        truth, score = cases["truth"].to_numpy(), logit(np.clip(cases["network"], 1e-6, 1 - 1e-6))
+        means = np.array([score[truth == level].mean() for level in (0, 1)])
+        network = (score - means[0]) / (score - means[truth]).std()
+        shared = np.sqrt(self.shared) * common
+        return self._read(np.random.default_rng(seed), cases, network, shared, aided=aided)
 
     def true_auc(self) -> pd.DataFrame:
         """The true AUCs of readers like these: experience, unaided, aided, difference.
@@ -148,6 +168,23 @@ class ReaderLaw:
     @staticmethod
     def _separation(auc: float) -> float:
         return float(np.sqrt(2) * ndtri(auc))
+
+    def _read(
+        self,
+        rng: np.random.Generator,
+        cases: pd.DataFrame,
+        network: NDArray[Float],
+        common: NDArray[Float],
+        *,
+        aided: bool,
+    ) -> pd.DataFrame:
+        parts = [
+            self._readings(rng, cases, network, common, reader, group, aided=aided)
+            for reader, group in enumerate(
+                name for name, g in self.groups.items() for _ in range(g.size)
+            )
+        ]
+        return pd.concat(parts, ignore_index=True)
 
     def _readings(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Generator
@@ -301,3 +303,9 @@ def test_mean_brightness_goes_where_gamma_and_gain_say():
 def test_refused_amounts(values, text):
     with pytest.raises(ConfigError, match=text):
         AugmentConfig(**values)
+
+
+def test_photos_alone_are_switched_on_by_their_probability():
+    only = replace(AugmentConfig.none(), photo=1.0)
+    x = torch.rand(2, 1, 32, 32, generator=Generator().manual_seed(1))
+    assert not torch.equal(augment_batch(x, only, Generator().manual_seed(2)), x)

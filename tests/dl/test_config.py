@@ -150,3 +150,16 @@ def test_margins_follow_route_and_region():
     assert config.changed(route="frozen").margins == (0.0, 0.2)
     assert config.changed(route="frozen", region="whole").margins == (0.0,)
     assert (config.in_channels, config.changed(colour="rgb").in_channels) == (1, 3)
+
+
+def test_the_frozen_route_keeps_what_it_reads_and_forgets_what_only_training_reads():
+    config = TrainConfig(
+        seed=1, epochs=7, ema=0.5, loss="focal", tta=("gain",), calibration="platt", folds=4
+    )
+    frozen = config.frozen()
+    assert (frozen.route, frozen.ema, frozen.epochs, frozen.loss) == (
+        "frozen", 0.0, 10, "cross_entropy",
+    )  # fmt: skip
+    assert (frozen.tta, frozen.calibration, frozen.folds) == (("gain",), "platt", 4)
+    assert frozen.architecture == config.architecture
+    assert frozen == config.changed(epochs=3).frozen() == frozen.frozen()

@@ -21,7 +21,7 @@ from sklearn.metrics import roc_auc_score
 import dl.objective
 import dl.train
 from dl import train
-from dl.crossval import cross_validate
+from dl.crossval import cross_validate, plan_folds
 from dl.data import ImageStudy
 from dl.errors import CheckpointError, ImageError, ResumeError, RunLockedError, TrainingError
 from dl.predictions import COLUMNS
@@ -494,3 +494,13 @@ def test_frozen_network_answers_what_its_table_says(tmp_path, world):
         with steady_torch(0):
             again = logits(run.network(fold), views, rows, flip=config.flip_views)
         np.testing.assert_allclose(again, table["logit"].to_numpy()[rows], atol=2e-5)
+
+
+def test_planned_folds_are_those_that_would_be_made(tmp_path):
+    study, config = write_world(tmp_path / "images"), tiny_config(epochs=1)
+    planned = plan_folds(study, config, cache_dir=tmp_path / "cache")
+    cross_validate(study, config, run_dir=tmp_path / "run", n_jobs=1)
+    assert open_run(tmp_path / "run").folds.hash == planned.hash
+    other = config.changed(input_size=48, seed=config.seed, epochs=1)
+    cross_validate(study, other, run_dir=tmp_path / "other", splits=planned, n_jobs=1)
+    assert open_run(tmp_path / "other").folds.hash == planned.hash

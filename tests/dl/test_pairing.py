@@ -12,7 +12,7 @@ from PIL import Image
 
 from dl.data import ImageStudy
 from dl.errors import ImageError
-from dl.pairing import pair_images
+from dl.pairing import is_modality, pair_images, pairing_faults
 from usstats.errors import ArgumentError, PairingError, SchemaError
 
 
@@ -202,3 +202,23 @@ def test_frames_of_one_loop_are_different_pictures():
 def test_pairing_loads_no_torch():
     code = "import sys, dl.pairing, dl.doppler; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - our own interpreter
+
+
+def test_all_faults_are_found_at_once_and_the_first_is_the_one_raised():
+    table = long_table()
+    table = pd.concat([table, table.iloc[[1]].assign(image_id="again")], ignore_index=True)
+    table = table.drop(index=6).reset_index(drop=True)
+    faults = {fault.code: fault for fault in pairing_faults(table)}
+    assert list(faults) == ["doppler_twice", "doppler_unpaired", "doppler_shared"]
+    assert faults["doppler_unpaired"].rows == (6,)
+    assert faults["doppler_shared"].rows == (1, len(table) - 1)
+    with pytest.raises(PairingError) as caught:
+        pair_images(table)
+    assert str(caught.value) == str(faults["doppler_twice"].error())
+    assert pairing_faults(long_table()) == []
+
+
+def test_gray_has_several_names_and_other_modalities_one():
+    words = pd.Series(["gray", " B-Mode ", "doppler", "elastography", np.nan])
+    assert is_modality(words, "bmode").tolist() == [True, True, False, False, False]
+    assert is_modality(words, "Elastography").tolist() == [False, False, False, True, False]
