@@ -49,7 +49,7 @@ unit: $(READY)
 	$(BIN)/pytest -m "not slow" -n 2
 
 notebooks: $(READY)
-	$(BIN)/pytest --nbmake --nbmake-timeout=600 -p no:xdist --no-header notebooks/*.ipynb
+	$(BIN)/pytest --nbmake --nbmake-timeout=600 -n 2 --no-header notebooks/*.ipynb
 
 test-slow: $(READY)
 	$(BIN)/pytest -m slow -n 2

@@ -12,6 +12,7 @@ from data_schema.reading import Dialect, read_grid
 from data_schema.schema import TableSchema, load_schema
 from data_schema.tables import read_tables
 from reports.image_checks import check_images
+from reports.network_checks import check_networks
 from reports.study import STUDY_FILE, Study, StudyConfig, load_study
 from reports.study_checks import StudyTables, check_against_study
 from usstats.errors import SchemaError
@@ -115,6 +116,7 @@ def _check_tables_and_images(
     if tables.patients.empty or tables.images.empty:
         return problems
     problems += check_against_study(study.config, tables)
+    problems += check_networks(study.config, tables, study.root)
     if {"path", "patient_id"} <= set(tables.images):
         problems += check_images(
             study.root,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docx.enum.text import WD_ALIGN_PARAGRAPH, WD_COLOR_INDEX
+from docx.opc.constants import RELATIONSHIP_TYPE
 from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
 from docx.shared import Mm, Pt
@@ -28,7 +29,7 @@ from reports.report import (
 )
 from reports.tables.table import Table
 from reports.tables.word import add_table
-from reports.text import Paragraph, Value
+from reports.text import Link, Paragraph, Value
 from reports.word import (
     add_field,
     document_bytes,
@@ -132,14 +133,14 @@ class _Writer:
         self._turn(landscape=isinstance(block, Table) and block.is_wide)
         if isinstance(block, Table):
             add_table(self.document, block)
-            self._gap()
+            self._gap(block)
         elif isinstance(block, ReportFigure):
             self._figure(block)
         elif isinstance(block, Bullets):
             for item in block.items:
                 self._write(item, style="List Bullet", marked=for_author)
         else:
-            self._write(block, marked=for_author)
+            self._write(block, marked=for_author or block.for_author)
 
     def _figure(self, figure: ReportFigure) -> None:
         holder = self.document.add_paragraph()
@@ -187,11 +188,16 @@ class _Writer:
         self._parts(paragraph, text.parts, look)
 
     def _parts(
-        self, paragraph: WordParagraph, parts: Sequence[str | Value], look: Callable[[Run], None]
+        self,
+        paragraph: WordParagraph,
+        parts: Sequence[str | Value | Link],
+        look: Callable[[Run], None],
     ) -> None:
         for part in parts:
             if isinstance(part, Value):
                 _link(self._add(paragraph, part.text, look), *self._source(part))
+            elif isinstance(part, Link):
+                _link_file(self._add(paragraph, part.text, look), part.path)
             else:
                 self._add(paragraph, part, look)
 
@@ -218,9 +224,10 @@ class _Writer:
     def _heading(self, text: str) -> None:
         self.document.add_heading(clean_text(text), level=1)
 
-    def _gap(self) -> None:
-        """Space below a table's notes."""
-        self.document.paragraphs[-1].paragraph_format.space_after = Pt(12)
+    def _gap(self, table: Table) -> None:
+        """Space below a table: under its notes, or as a line of its own where it has none."""
+        last = self.document.paragraphs[-1] if table.lines_below else self._paragraph()
+        last.paragraph_format.space_after = Pt(12 if table.lines_below else 0)
 
     def _turn(self, *, landscape: bool) -> None:
         if landscape != self.is_landscape:
@@ -284,6 +291,17 @@ def _link(runs: Sequence[Run], bookmark: str, tip: str) -> None:
     link.set(qn("w:tooltip"), clean_text(tip)[:_LONGEST_TIP])
     runs[0]._r.addprevious(link)
     for run in runs:
+        link.append(run._r)
+
+
+def _link_file(runs: Sequence[Run], path: str) -> None:
+    """Wrap runs in a link to a file beside the document."""
+    link = OxmlElement("w:hyperlink")
+    target = runs[0].part.relate_to(path, RELATIONSHIP_TYPE.HYPERLINK, is_external=True)
+    link.set(qn("r:id"), target)
+    runs[0]._r.addprevious(link)
+    for run in runs:
+        run.font.underline = True
         link.append(run._r)
 
 

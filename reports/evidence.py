@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from reports.files import read_csv
 from reports.numbers import (
     format_auc,
     format_count,
@@ -43,7 +44,7 @@ class Evidence:
         """A result file as a frame, read once."""
         if table not in self._tables:
             path = self.run_dir / f"{table}.csv"
-            self._tables[table] = pd.read_csv(path, keep_default_na=False, na_values=[""])
+            self._tables[table] = read_csv(path)
         return self._tables[table]
 
     def json(self, name: str) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 from reports.figure_presets import FIGURE_PRESETS, FigurePreset, figure_preset
 from reports.files import atomic_write_bytes, slug
 from usstats._check import check_option
-from usstats.errors import ArgumentError
+from usstats.errors import ArgumentError, MissingGlyphWarning
+from usstats.plots._fonts import advice, quiet_about_glyphs, undrawable, with_cjk
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 __all__ = [
     "FIGURE_FORMATS",
@@ -27,6 +30,7 @@ __all__ = [
     "FigurePreset",
     "figure_preset",
     "letter_panels",
+    "panel_letters",
     "save_figure",
 ]
 
@@ -118,6 +122,7 @@ def save_figure(
         check_option(item, (*FIGURE_FORMATS, "tiff"), name="formats")
     with _drawn_for(fig, rules, rules.width_mm(width)):
         _check_text_size(fig, rules)
+        _check_glyphs(fig, rules)
         dpi = rules.dpi(kind)
         content = {item: _rendered(fig, item, dpi) for item in dict.fromkeys(("pdf", *formats))}
         if "svg" in content:
@@ -142,11 +147,9 @@ def letter_panels(
     axes: Sequence[Axes], preset: str | FigurePreset = "springer", *, size: float = 9.0
 ) -> None:
     """Put a bold letter at the top left of each panel, in the preset's case."""
-    rules = figure_preset(preset)
-    for position, ax in enumerate(axes):
-        letter = _letters(position)
+    for letter, ax in zip(panel_letters(len(axes), preset), axes, strict=True):
         ax.annotate(
-            letter.upper() if rules.panel_case == "upper" else letter,
+            letter,
             xy=(0, 1),
             xycoords="axes fraction",
             xytext=(-4, 5),
@@ -156,6 +159,17 @@ def letter_panels(
             fontsize=size,
             fontweight="bold",
         )
+
+
+def panel_letters(count: int, preset: str | FigurePreset = "springer") -> list[str]:
+    """Letters of panels in the preset's case.
+
+    >>> panel_letters(3), panel_letters(2, "radiology")
+    (['a', 'b', 'c'], ['A', 'B'])
+    """
+    upper = figure_preset(preset).panel_case == "upper"
+    letters = [_letters(position) for position in range(count)]
+    return [letter.upper() for letter in letters] if upper else letters
 
 
 def _letters(position: int) -> str:
@@ -191,7 +205,8 @@ def _drawn_for(fig: Figure, rules: FigurePreset, width_mm: float) -> Iterator[No
     with mpl.rc_context(settings):
         try:
             fig.set_size_inches(width_mm / MM_PER_INCH, width_mm / MM_PER_INCH * size[1] / size[0])
-            yield
+            with quiet_about_glyphs():
+                yield
         finally:
             fig.set_size_inches(*size)
 
@@ -201,18 +216,29 @@ def _installed(fonts: Sequence[str]) -> list[str]:
     from matplotlib.font_manager import fontManager
 
     known = set(fontManager.get_font_names())
-    return [font for font in dict.fromkeys((*fonts, "DejaVu Sans")) if font in known]
+    return with_cjk([font for font in dict.fromkeys((*fonts, "DejaVu Sans")) if font in known])
+
+
+def _texts(fig: Figure) -> list[Text]:
+    """What is written in a figure and seen."""
+    from matplotlib.text import Text as AnyText
+
+    texts = fig.findobj(AnyText)
+    return [text for text in texts if text.get_visible() and text.get_text().strip()]
+
+
+def _check_glyphs(fig: Figure, rules: FigurePreset) -> None:
+    """Say once which characters no font has; an SVG keeps them, for whoever has the font."""
+    missing = undrawable((text.get_text() for text in _texts(fig)), _installed(rules.fonts))
+    if missing:
+        warnings.warn(advice(missing), MissingGlyphWarning, stacklevel=3)
 
 
 def _check_text_size(fig: Figure, rules: FigurePreset) -> None:
-    from matplotlib.text import Text
-
     small = {
         text.get_text(): text.get_fontsize()
-        for text in fig.findobj(Text)
-        if text.get_visible()
-        and text.get_text().strip()
-        and text.get_fontsize() < rules.least_font_pt
+        for text in _texts(fig)
+        if text.get_fontsize() < rules.least_font_pt
     }
     if small:
         first, size = next(iter(small.items()))

@@ -26,6 +26,7 @@ __all__ = [
     "clean_text",
     "defuse",
     "json_text",
+    "read_csv",
     "sha256_bytes",
     "sha256_file",
     "slug",
@@ -39,6 +40,8 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 #: What a spreadsheet takes for the beginning of a formula.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+#: What `defuse` wrote, or what it has to set apart from that.
+_DEFUSED = re.compile(r"'+[=+\-@\t\r]")
 _PORTS = {f"{port}{number}" for port in ("com", "lpt") for number in range(10)}
 _DEVICE_NAMES = {"con", "prn", "aux", "nul"} | _PORTS
 
@@ -112,6 +115,35 @@ def write_csv(path: str | Path, frame: pd.DataFrame) -> Path:
     buffer = StringIO()
     _defused(frame).to_csv(buffer, index=False, lineterminator="\n")
     return atomic_write_text(path, buffer.getvalue())
+
+
+def read_csv(path: str | Path, *, dtype: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    """Read what `write_csv` wrote, text as it was before it was made inert.
+
+    Only an empty cell is missing: a centre called NA stays one.
+
+    Parameters
+    ----------
+    path : str or Path
+    dtype : mapping of column to type, optional
+        Columns that are absent do no harm.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> frame = pd.DataFrame({"=grade": ["+", "-", "'=", "NA", None], "x": [-1.5, 2, 3, 4, 5]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     read_csv(write_csv(Path(folder) / "a.csv", frame)).equals(frame)
+    True
+    """
+    types = {defuse(name): kind for name, kind in (dtype or {}).items()}
+    frame = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
+    for position, kind in enumerate(frame.dtypes):
+        if kind.kind not in "biufc":
+            cells = [_live(cell) for cell in frame.iloc[:, position]]
+            frame.isetitem(position, pd.Series(cells, index=frame.index, dtype=kind))
+    frame.columns = [_live(name) for name in frame.columns]
+    return frame
 
 
 def write_json(path: str | Path, content: Any) -> Path:
@@ -192,9 +224,13 @@ def defuse(text: str) -> str:
     >>> defuse("=HYPERLINK(1)"), defuse("-1.5"), defuse("plain")
     ("'=HYPERLINK(1)", '-1.5', 'plain')
     """
-    if text.startswith(FORMULA_STARTS) and not _NUMBER.fullmatch(text):
-        return f"'{text}"
-    return text
+    runs = text.startswith(FORMULA_STARTS) and not _NUMBER.fullmatch(text)
+    return f"'{text}" if runs or _DEFUSED.match(text) else text
+
+
+def _live(cell: Any) -> Any:
+    """A cell as it was before `defuse`."""
+    return cell[1:] if isinstance(cell, str) and _DEFUSED.match(cell) else cell
 
 
 def _defused(frame: pd.DataFrame) -> pd.DataFrame:

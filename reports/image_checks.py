@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,12 @@ FILE = "images.csv"
 SMALLEST_PX, LONGEST_SIDES = 32, 20.0
 
 Progress = Callable[[int, int], None]
+#: What a row may name beside an image and its mask, and how it is read.
+_FURTHER: Mapping[str, Callable[[Path], NDArray[Any]]] = {
+    "doppler_path": read_image,
+    "doppler_mask": read_mask,
+    "gate": read_image,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +89,14 @@ def check_images(
     problems = _collect(looks, lines) + _case_clashes(images, lines)
     whose = cohort if cohort is not None else pd.Series([None] * len(rows))
     patients = images["patient_id"].astype(str).tolist()
-    return problems + _copies(looks, patients, whose.tolist(), set(external), lines)
+    kinds = _is_doppler(images).tolist()
+    return problems + _copies(looks, patients, whose.tolist(), set(external), lines, kinds)
+
+
+def _is_doppler(images: pd.DataFrame) -> pd.Series:
+    """Which rows are Doppler images, that show their gray image under the flow."""
+    words = images.get("modality", pd.Series("", index=images.index))
+    return words.astype(str).str.strip().str.lower() == "doppler"
 
 
 def _look_at_all(root: Path, rows: list[dict[str, Any]], progress: Progress | None) -> list[Look]:
@@ -110,12 +123,25 @@ def _look(root: Path, row: Mapping[str, Any]) -> Look:
     except _RefusedError as refused:
         return Look(faults=(refused.fault,))
     faults = [*_image_faults(image), *_mask_faults(root, row.get("mask"), image.shape[:2])]
+    faults += _further_faults(root, row)
     return Look(
         faults=tuple(faults),
         digest=hashlib.sha256(f"{image.shape}".encode() + image.tobytes()).hexdigest(),
         fingerprint=perceptual_hash(image),
         detail=detail_signature(image),
     )
+
+
+def _further_faults(root: Path, row: Mapping[str, Any]) -> Iterator[Fault]:
+    """Files of a pair in one row that are absent or cannot be read."""
+    for column, reader in _FURTHER.items():
+        cell = row.get(column)
+        if cell is None or pd.isna(cell):
+            continue
+        try:
+            _read(root, cell, column, reader)
+        except _RefusedError as refused:
+            yield refused.fault
 
 
 def _noted(message: str) -> Fault:
@@ -311,12 +337,15 @@ def _copies(
     cohorts: Sequence[Any],
     external: set[str],
     lines: Sequence[int],
+    kinds: Sequence[bool],
 ) -> list[Problem]:
     """Pictures that two patients share: a leak across cohorts and folds, a nuisance elsewhere."""
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     for i, j, identical in find_copies(looks):
         across = cohorts[i] != cohorts[j]
         code = "identical_images" if identical else "near_identical_images"
+        if patients[i] == patients[j] and kinds[i] != kinds[j] and not identical:
+            continue
         if patients[i] == patients[j]:
             code, severity = f"{code}_of_one_patient", "warning"
         else:

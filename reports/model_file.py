@@ -84,6 +84,7 @@ class _Provenance(StrictFile):
     population: Text
     source: Text
     inputs: dict[Text, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]]
+    network_hash: Text | None = None
 
 
 class _StudyModelFile(StrictFile):
@@ -119,6 +120,8 @@ class StudyModel:
         The frozen cut-off.
     card : mapping of str to str
     synthetic : bool
+    network_hash : str or None
+        Of the networks whose probability it takes.
     """
 
     fit: Fit
@@ -129,6 +132,7 @@ class StudyModel:
     threshold: float | None = None
     card: Mapping[str, str]
     synthetic: bool = False
+    network_hash: str | None = None
 
 
 def write_model_file(
@@ -169,7 +173,7 @@ def write_model_file(
             for name in fit.spec.variables
         },
         "card": dict(card),
-        "provenance": _provenance(study),
+        "provenance": _provenance(study, evidence),
         "model": _signed(pooled_content(fit) if isinstance(fit, PooledFit) else fit_content(fit)),
     }
     path = folder / MODEL_FILE
@@ -187,7 +191,7 @@ def _cutoff(evidence: Evidence) -> dict[str, Any]:
     return {name: chosen.get(name) for name in names}
 
 
-def _provenance(study: Study) -> dict[str, Any]:
+def _provenance(study: Study, evidence: Evidence) -> dict[str, Any]:
     tables = (STUDY_FILE, "patients.csv", "images.csv", "predictions.csv")
     return {
         "software": f"usstats {usstats.__version__}",
@@ -198,7 +202,15 @@ def _provenance(study: Study) -> dict[str, Any]:
         "inputs": {
             name: sha256_file(study.root / name) for name in tables if (study.root / name).is_file()
         },
+        "network_hash": _network_hash(study, evidence),
     }
+
+
+def _network_hash(study: Study, evidence: Evidence) -> str | None:
+    """Of the networks of the fusion; none where the probabilities came with the study."""
+    if not study.config.networks:
+        return None
+    return evidence.json("predict/networks")[study.config.fusion.network]
 
 
 def model_path(path: str | Path) -> Path:
@@ -263,6 +275,7 @@ def _study_model(content: Mapping[str, Any], path: Path) -> StudyModel:
         threshold=checked.cutoff.value,
         card=checked.card,
         synthetic=checked.synthetic,
+        network_hash=checked.provenance.network_hash,
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pandas as pd
@@ -11,9 +13,10 @@ import pandas as pd
 from reports.pipeline import Workspace
 from reports.run import frozen_route
 from reports.study import Study, load_study
+from reports.training import members_of
 from usstats.errors import SchemaError
 
-__all__ = ["image_list", "predict_images"]
+__all__ = ["image_list", "predict_images", "trained_network", "trained_route"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm")
 TEXT_COLUMNS = dict.fromkeys(("image_id", "patient_id", "path", "mask", "roi"), str)
@@ -58,29 +61,63 @@ def predict_images(
         Images that cannot be used.
     """
     study = load_study(folder)
-    run = _trained(study, network or study.config.fusion.network)
+    name = network or study.config.fusion.network
+    work = trained_route(study, name)
     table, root = image_list(images, roi=roi)
-    from dl.data import ImageStudy
-    from dl.predict import predict
     from dl.progress import console_progress
+    from reports.stages.network import combined, predict_members
 
     shown = console_progress() if progress else None
-    return predict(run, ImageStudy(images=table, root=root), progress=shown)
+    with _gate_folder(work.study, name, root) as gates:
+        tables = predict_members(work, name, table, root=root, gates=Path(gates), progress=shown)
+    return combined(work.study, name, tables)
 
 
-def _trained(study: Study, name: str) -> Path:
-    """Where a network's folds lie, by whichever route it was trained."""
+def _gate_folder(study: Study, name: str, root: Path) -> AbstractContextManager[str]:
+    """Where outlines of new images lie while they are needed, inside the folder of the images."""
+    gated = any(study.config.networks[member].gate for member in members_of(study, name))
+    return tempfile.TemporaryDirectory(dir=root) if gated else nullcontext(str(root))
+
+
+def trained_network(study: Study, name: str) -> Path:
+    """Where a network's folds lie, by whichever route it was trained.
+
+    Raises
+    ------
+    SchemaError
+        The study declares no such network, it is not trained to the end, or the name is that of
+        an ensemble.
+    """
     from reports.stages.network import network_folder
 
-    if name not in study.config.networks:
-        known = ", ".join(study.config.networks) or "none"
-        msg = f"study.yaml declares no network {name!r}; it has: {known}."
+    work = trained_route(study, name)
+    members = members_of(work.study, name)
+    if len(members) > 1:
+        msg = f"{name!r} is an ensemble of {', '.join(members)}; name one of its networks."
+        raise SchemaError(msg)
+    return network_folder(work, members[0])
+
+
+def trained_route(study: Study, name: str) -> Workspace:
+    """The study by the route, as its file says or quick, by which a network was trained.
+
+    Raises
+    ------
+    SchemaError
+        The study declares no such network or ensemble, or it is not trained to the end.
+    """
+    from reports.stages.network import network_folder
+
+    known = [*study.config.networks, *study.config.ensembles]
+    if name not in known:
+        listed = ", ".join(known) or "none"
+        msg = f"study.yaml declares no network {name!r}; it has: {listed}."
         raise SchemaError(msg)
     for route in (study, frozen_route(study)):
         work = Workspace(study=route, folder=study.run_dir, say=lambda line: None)
-        run = network_folder(work, name)
-        if (run / "temperature.json").is_file():
-            return run
+        runs = [network_folder(work, member) for member in members_of(route, name)]
+        if all((run / "calibration.json").is_file() for run in runs):
+            return work
     msg = (
         f"The network {name!r} is not trained with the present study.yaml and tables. Run "
         "`usstats train` first."

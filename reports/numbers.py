@@ -224,7 +224,7 @@ def format_count(n: float, *, preset: str | NumberPreset = "ama") -> str:
     ('38', '–')
     """
     style = number_preset(preset)
-    return style.missing if not _finite(n) else str(round(n))
+    return style.missing if not _finite(n) else _marked(_rounded(n, 0), style)
 
 
 def format_percent(n: float, total: float, *, preset: str | NumberPreset = "ama") -> str:
@@ -238,7 +238,8 @@ def format_percent(n: float, total: float, *, preset: str | NumberPreset = "ama"
     style = number_preset(preset)
     if not _finite(n) or not _finite(total):
         return style.missing
-    return f"{round(n)}/{round(total)} ({_percentage(n, total, style)})"
+    counts = (_marked(_rounded(count, 0), style) for count in (n, total))
+    return f"{'/'.join(counts)} ({_percentage(n, total, style)})"
 
 
 def format_risk(risk: float, decimals: int = 0, *, preset: str | NumberPreset = "ama") -> str:
@@ -370,8 +371,8 @@ def _writer(kind: str, decimals: int, style: NumberPreset) -> Callable[[float], 
 
 
 def _joined(low: str, high: str, between: str) -> str:
-    """Two limits; a dash would read as a minus or clash with `<` and `>`, so `to` stands in."""
-    ambiguous = any(sign in low + high for sign in (MINUS, "<", ">", "–"))
+    """Two limits; where a dash would read as a minus or clash with a sign, `to` stands in."""
+    ambiguous = any(sign in low + high for sign in (MINUS, "<", ">", "–", "×"))
     return f"{low}{' to ' if ambiguous else between}{high}"
 
 

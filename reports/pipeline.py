@@ -20,13 +20,15 @@ from pathlib import Path
 from typing import Any
 
 import usstats
-from reports.files import atomic_write_text, json_text, sha256_bytes, sha256_file
+from reports.files import atomic_write_text, json_text, sha256_bytes, sha256_file, slug
 from reports.study import Study
 from usstats.errors import SchemaError, UsstatsWarning
 
 RECORDS = "stages"
 #: Processes side by side; no number depends on it.
 WORKERS = min(os.cpu_count() or 1, 8)
+#: Names that files have already in a folder with one file a cohort.
+_TAKEN = {"development", "shift"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,6 +222,16 @@ def _key(study: Study, stage: Stage, done: dict[str, StageRecord]) -> str:
         "needs": {name: done[name].outputs for name in stage.needs if name in done},
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def cohort_file(cohort: str) -> str:
+    """How the names of an external cohort's files begin, whatever the cohort is called.
+
+    >>> cohort_file("prospective"), cohort_file("shift"), cohort_file("../x")[:2]
+    ('prospective', 'external-shift', 'x-')
+    """
+    name = slug(cohort, limit=24)
+    return f"external-{name}" if name in _TAKEN else name
 
 
 def stage_files(folder: Path) -> dict[str, str]:

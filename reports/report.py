@@ -10,7 +10,7 @@ from typing import Any
 from reports.files import atomic_write_text, slug
 from reports.tables.table import Table
 from reports.templating import page_environment
-from reports.text import Paragraph, Value
+from reports.text import Link, Paragraph, Value
 from usstats.errors import ArgumentError
 
 __all__ = [
@@ -196,6 +196,6 @@ def render_report(content: ReportContent, path: str | Path) -> Path:
     return atomic_write_text(path, report_html(content))
 
 
-def _kind(block: Block | str | Value) -> str:
+def _kind(block: Block | str | Value | Link) -> str:
     """The name of a block's class, by which the template chooses how to show it."""
     return type(block).__name__

@@ -11,6 +11,7 @@ from rich.console import Console
 from dl.storage import run_lock
 from reports.pipeline import Stage, StageRecord, record_path, run_stages, saved_records
 from reports.study import Study, load_study
+from reports.training import can_be_frozen
 from usstats.errors import SchemaError
 
 __all__ = ["REPORT", "as_it_ran", "frozen_route", "rewrite_report", "run_study", "train_study"]
@@ -126,9 +127,12 @@ def as_it_ran(study: Study, stages: Sequence[Stage]) -> tuple[Study, list[StageR
 
 
 def frozen_route(study: Study) -> Study:
-    """The same study with every network's features left as they were pretrained."""
+    """The same study with every network's features left as they were pretrained.
+
+    Networks without such a route, that segment or take a pair of images, are trained all the same.
+    """
     networks = {
-        name: network.model_copy(update={"route": "frozen"})
+        name: network.frozen() if can_be_frozen(network) else network
         for name, network in study.config.networks.items()
     }
     return replace(study, config=study.config.model_copy(update={"networks": networks}))

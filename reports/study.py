@@ -14,20 +14,21 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from data_schema import TableSchema, assert_valid, load_schema, load_strict_yaml, read_table
+from reports.networks import Name, Network, Strict, resolve_ensembles, resolve_gates
 from usstats.errors import SchemaError
 
 STUDY_FILE = "study.yaml"
 #: The covariate the images become.
 DL_COLUMN = "dl_prob"
+#: Completed copies inside each resample: enough for a mean, few enough for a thousand of them.
+RESAMPLED_COPIES = 5
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+class _Strict(Strict, BaseModel):
+    """A part of the study file."""
 
 
 class Outcome(_Strict):
@@ -54,24 +55,11 @@ class Cohorts(_Strict):
     external: list[str] = []
 
 
-class Network(_Strict):
-    """One image network and everything about it that a study may choose."""
-
-    architecture: str = "efficientnet_lite0"
-    weights: str | None = "imagenet"
-    region: Literal["roi", "whole"] = "roi"
-    roi_margin: float = Field(0.25, ge=0, le=2)
-    input_size: int = Field(128, ge=32, le=1024)
-    epochs: int = Field(10, ge=1, le=1000)
-    folds: int = Field(5, ge=2, le=20)
-    route: Literal["finetune", "frozen"] = "finetune"
-
-
 class Fusion(_Strict):
     """Which network's out-of-fold probability enters the models, and how images become a patient.
 
     `external` names the network an external cohort goes through where it is not `network`, for
-    example because that cohort has no masks.
+    example because that cohort has no masks. Both may be ensembles.
     """
 
     network: Name
@@ -148,6 +136,25 @@ class Comparator(_Strict):
     levels: list[str] = Field(min_length=2)
 
 
+class Readers(_Strict):
+    """The reader study of `readings.csv`.
+
+    A rating of `positive_from` or more calls a case positive: fixed beforehand, it gives every
+    reader an operating point beside the model's ROC curve.
+    """
+
+    positive_from: float
+
+
+class Journal(_Strict):
+    """Whose rules the manuscript follows: presets of artwork and of numbers."""
+
+    figures: Literal[
+        "european_radiology", "springer", "elsevier", "radiology", "lancet", "jama", "plain"
+    ] = "european_radiology"
+    numbers: Literal["esr", "ama", "lancet", "nejm", "plain"] = "esr"
+
+
 class StudyConfig(_Strict):
     """The whole of `study.yaml`."""
 
@@ -156,11 +163,13 @@ class StudyConfig(_Strict):
     title: str
     synthetic: bool = False
     source: str | None = None
+    intended_use: str | None = None
     outcome: Outcome
     exclusions: list[Exclusion] = []
     cohorts: Cohorts
     columns: dict[str, dict[str, Any]] = {}
     networks: dict[Name, Network] = {}
+    ensembles: dict[Name, Annotated[tuple[Name, ...], Field(strict=False)]] = {}
     fusion: Fusion
     models: list[Model] = Field(min_length=1)
     imputation: Imputation = Imputation()
@@ -168,12 +177,16 @@ class StudyConfig(_Strict):
     cutoff: Cutoff = Cutoff()
     decision: Decision
     comparator: Comparator | None = None
+    readers: Readers | None = None
+    journal: Journal = Journal()
     seed: int = Field(ge=0, lt=2**63)
 
     @model_validator(mode="after")
     def _names_resolve(self) -> StudyConfig:
-        wanted = {self.fusion.network, *self.fusion.external.values()}
-        unknown = sorted(wanted - set(self.networks)) if self.networks else []
+        resolve_gates(self.networks)
+        resolve_ensembles(self.ensembles, self.networks)
+        known = {*self.networks, *self.ensembles}
+        unknown = sorted(self.fused_networks - known) if self.networks else []
         if unknown:
             msg = f"fusion names networks that are not declared: {', '.join(unknown)}"
             raise ValueError(msg)
@@ -186,6 +199,11 @@ class StudyConfig(_Strict):
             msg = f"fusion.external names cohorts that are not external: {', '.join(strangers)}"
             raise ValueError(msg)
         return self
+
+    @property
+    def fused_networks(self) -> set[str]:
+        """The networks and ensembles whose probabilities enter a model or describe a cohort."""
+        return {self.fusion.network, *self.fusion.external.values()}
 
     @property
     def nomogram(self) -> Model:
@@ -289,7 +307,12 @@ class Study:
 
 def variables_of(models: Sequence[Model]) -> list[str]:
     """The covariates the models need, each once, in the order of the study file."""
-    names = [part for model in models for term in model.terms for part in term.name.split(":")]
+    names = [
+        part
+        for model in models
+        for term in model.terms
+        for part in (term.name.split(":") if term.type == "interaction" else [term.name])
+    ]
     return list(dict.fromkeys(names))
 
 

@@ -255,6 +255,8 @@ def _masks(config: StudyConfig, tables: StudyTables) -> list[Problem]:
     needing = _cohorts_with_regions(config)
     chosen = patients[_included(config, patients) & patients["cohort"].astype(str).isin(needing)]
     bare = images["patient_id"].isin(set(chosen["patient_id"].dropna()))
+    if "modality" in images and not any(n.modality for n in config.networks.values()):
+        bare &= images["modality"].astype(str).str.strip().str.lower() != "doppler"
     for column in ("mask", "roi"):
         if column in images:
             bare &= images[column].isna()

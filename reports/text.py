@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.files import clean_text
 from usstats.errors import ArgumentError
 
-__all__ = ["Paragraph", "Value", "paragraph", "plural"]
+__all__ = ["Link", "Paragraph", "Value", "author_note", "joined", "paragraph", "plural"]
 
 _SLOT = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
+_PATH = re.compile(r"[A-Za-z0-9_.\-]+(?:/[A-Za-z0-9_.\-]+)*/?")
 
 
 @dataclass(frozen=True)
@@ -37,28 +39,69 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Paragraph:
-    """Plain text and values in the order they are read."""
+class Link:
+    """A file beside the report, by its path from there.
 
-    parts: tuple[str | Value, ...]
+    Raises
+    ------
+    ArgumentError
+        A path that leaves the report's folder, or an address of the network.
+    """
+
+    path: str
+
+    def __post_init__(self) -> None:
+        parts = self.path.rstrip("/").split("/")
+        if not _PATH.fullmatch(self.path) or not all(part.strip(".") for part in parts):
+            msg = f"`path` must lead to a file beside the report; got {self.path!r}."
+            raise ArgumentError(msg)
+
+    @property
+    def text(self) -> str:
+        """How it is printed."""
+        return self.path
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """Plain text, values and links in the order they are read.
+
+    Attributes
+    ----------
+    parts : tuple of str, Value or Link
+    for_author : bool
+        Whether it asks the author for what no run can know; shown as a thing still to be done.
+    """
+
+    parts: tuple[str | Value | Link, ...]
+    for_author: bool = False
 
     @property
     def text(self) -> str:
         """The paragraph as plain text."""
-        return "".join(part.text if isinstance(part, Value) else part for part in self.parts)
+        return "".join(part if isinstance(part, str) else part.text for part in self.parts)
 
     def __add__(self, other: Paragraph) -> Paragraph:
-        return Paragraph((*self.parts, " ", *other.parts))
+        return Paragraph((*self.parts, " ", *other.parts), self.for_author or other.for_author)
 
 
-def paragraph(template: str, /, **values: Value) -> Paragraph:
+def author_note(text: str) -> Paragraph:
+    """What the author must still say, marked as such.
+
+    >>> author_note("who outlined the images.").text
+    'Author to state: who outlined the images.'
+    """
+    return Paragraph((f"Author to state: {text}",), for_author=True)
+
+
+def paragraph(template: str, /, **values: Value | Link) -> Paragraph:
     """Fill a sentence with values; a digit that is not part of a value is refused.
 
     Parameters
     ----------
     template : str
         Text with slots such as `{auc}`.
-    **values : Value
+    **values : Value or Link
         One for each slot.
 
     Raises
@@ -84,7 +127,7 @@ def paragraph(template: str, /, **values: Value) -> Paragraph:
         unmatched = ", ".join(sorted(set(names) ^ set(values)))
         msg = f"Slots and values of {template!r} do not match: {unmatched}."
         raise ArgumentError(msg)
-    parts: list[str | Value] = [texts[0]]
+    parts: list[str | Value | Link] = [texts[0]]
     for name, text in zip(names, texts[1:], strict=True):
         parts += [values[name], text]
     return Paragraph(tuple(part for part in parts if part))
@@ -97,3 +140,13 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     ('patient', 'patients', 'biopsies')
     """
     return one if count == 1 else many or f"{one}s"
+
+
+def joined(parts: Sequence[str]) -> str:
+    """Parts of a sentence in one list.
+
+    >>> joined(["a"]), joined(["a", "b"]), joined(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last

@@ -240,10 +240,10 @@ _NOTHING = _Rebuilt()
 
 def _rebuilt(study: Study, run_dir: Path) -> _Rebuilt:
     """Every table made again from the saved results, and held against its file."""
-    from reports.stages.exhibits import NUMBERS, manuscript_tables
+    from reports.stages.exhibits import manuscript_tables
 
     work = Workspace(study=study, folder=run_dir / REPORT, say=lambda line: None)
-    evidence = Evidence(run_dir=run_dir, preset=NUMBERS)
+    evidence = Evidence(run_dir=run_dir, preset=study.config.journal.numbers)
     findings: list[Finding] = []
     names, n_cells = set(), 0
     try:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BODY_PT",
     "TABLE_STYLE",
+    "TABLE_STYLE_ID",
     "add_field",
     "document_bytes",
     "new_document",
@@ -35,7 +36,9 @@ __all__ = [
 
 FONT, BODY_PT = "Arial", 9
 #: Paragraphs in the cells of a table and below it.
-TABLE_STYLE = "Table Text"
+TABLE_STYLE, TABLE_STYLE_ID = "Table Text", "TableText"
+#: A little air above and below a cell's text.
+ROW_PT = 2
 #: A4 leaves 174 mm between these margins: both columns of a journal.
 PAGE_MM, MARGIN_MM = (210, 297), 18
 _BLACK = RGBColor(0, 0, 0)
@@ -55,6 +58,8 @@ def new_document(title: str, *, body_pt: float = BODY_PT) -> DocumentObject:
     table_text = document.styles.add_style(TABLE_STYLE, WD_STYLE_TYPE.PARAGRAPH)
     table_text.base_style = normal
     _set_font(table_text, BODY_PT)
+    layout = table_text.paragraph_format
+    layout.space_before = layout.space_after = Pt(ROW_PT)
     set_orientation(document.sections[-1], landscape=False)
     return document
 

@@ -12,13 +12,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import usstats
-from dl.onnx_network import OnnxPrediction
+from dl.onnx_network import OnnxNetwork, OnnxPrediction
 from reports.app.band import COVERAGE, AbstentionBand, abstention_band
 from reports.app.card import network_card
+from reports.app.ensemble import NetworkEnsemble, mean_probability
 from reports.app.networks import served_network, write_record
 from reports.model_file import MODEL_FILE, StudyModel, read_model
-from reports.new_images import trained_network
+from reports.new_images import trained_network, trained_route
+from reports.stages.network import network_folder
 from reports.study import DL_COLUMN, STUDY_FILE, Study, load_study
+from reports.training import members_of
 from usstats.errors import SchemaError
 from usstats.fusion import patient_probability
 from usstats.thresholds import choose_threshold
@@ -83,11 +86,30 @@ class AppRun:
 
 @dataclass(frozen=True, kw_only=True)
 class _Place:
-    """Where the parts of a run lie, and the study around its networks."""
+    """Where the parts of a run lie, and the study around its networks.
 
-    network: Path
+    Attributes
+    ----------
+    networks : tuple of Path
+        Run folders: one, or those of an ensemble.
+    """
+
+    networks: tuple[Path, ...]
     app: Path
     study: Study | None = None
+
+    @property
+    def network(self) -> Path:
+        """The run folder of the first."""
+        return self.networks[0]
+
+    @property
+    def name(self) -> str:
+        return self.study.config.fusion.network if self.study else self.network.name
+
+    def app_of(self, network: Path) -> Path:
+        """Where the ONNX file of a network lies."""
+        return self.app if len(self.networks) == 1 else self.app / network.name
 
     @property
     def aggregate(self) -> str:
@@ -97,6 +119,22 @@ class _Place:
     def model(self) -> StudyModel | None:
         path = self.study.run_dir / "report" / MODEL_FILE if self.study else None
         return read_model(path) if path is not None and path.is_file() else None
+
+    def served(
+        self, *, say: Callable[[str], None], band: AbstentionBand
+    ) -> tuple[NetworkEnsemble, dict[str, str]]:
+        """The networks, written as ONNX where they are not, and a warning for the card."""
+        opened = [self._opened(run, say=say, band=band) for run in self.networks]
+        networks = NetworkEnsemble(name=self.name, networks=tuple(opened))
+        return networks, _stale(self.model, str(networks.facts["model_hash"]))
+
+    def _opened(
+        self, run: Path, *, say: Callable[[str], None], band: AbstentionBand
+    ) -> OnnxNetwork:
+        network = served_network(run, self.app_of(run), say=say)
+        facts = {"aggregate": self.aggregate, "band": band.to_dict()}
+        write_record(run, self.app_of(run), network, **facts)
+        return network
 
 
 def open_app(
@@ -128,17 +166,18 @@ def open_app(
     y, p = _out_of_fold(place)
     rule = place.study.config.cutoff.model_dump() if place.study else {}
     band = abstention_band(y, p, cutoff=choose_threshold(y, p, **rule), coverage=coverage)
-    network = served_network(place.network, place.app, say=say)
-    write_record(place.network, place.app, network, aggregate=place.aggregate, band=band.to_dict())
+    network, stale = place.served(say=say, band=band)
+    for line in stale.values():
+        say(line)
     study = place.study.config if place.study else None
     return AppRun(
-        network=network,
-        looks_at_region=network.preparation.region == "roi",
+        network=network if len(network.networks) > 1 else network.networks[0],
+        looks_at_region=network.looks_at_region,
         n_networks=len(list(place.network.glob("folds/*/fold.json"))),
         aggregate=place.aggregate,
         band=band,
         title=study.title if study else f"Images read by the network {network.facts['model']}",
-        event=study.outcome.label if study else network.classes[0],
+        event=study.outcome.label if study else network.networks[0].classes[0],
         synthetic=study.synthetic if study else False,
         card=network_card(
             network.facts,
@@ -147,15 +186,27 @@ def open_app(
             aggregate=place.aggregate,
             population=", ".join(study.cohorts.development) if study else "",
             finished=place.network / "calibration.json",
-        ),
-        development_files=frozenset(_images(place.network)["sha256"]),
-        model=place.model,
+        )
+        | stale,
+        development_files=frozenset().union(*(_images(run)["sha256"] for run in place.networks)),
+        model=None if stale else place.model,
     )
+
+
+def _stale(model: StudyModel | None, served: str) -> dict[str, str]:
+    """What the card says of a nomogram that was fitted on the answers of other networks."""
+    if model is None or model.network_hash in (None, served):
+        return {}
+    text = (
+        f"Left out: {MODEL_FILE} was fitted with the networks {model.network_hash}, and these are "
+        f"{served}. Run `usstats run` to bring it up to date."
+    )
+    return {"Nomogram": text}
 
 
 def _place(run: Path) -> _Place:
     if (run / "run.json").is_file():
-        return _Place(network=run, app=run / FOLDER)
+        return _Place(networks=(run,), app=run / FOLDER)
     root = next((path for path in (run, run.parent) if (path / STUDY_FILE).is_file()), None)
     if root is None:
         msg = (
@@ -170,16 +221,30 @@ def _place(run: Path) -> _Place:
             "here could read an image. `usstats calculator` writes the nomogram alone."
         )
         raise SchemaError(msg)
-    network = trained_network(study, study.config.fusion.network)
-    return _Place(network=network, app=study.root / FOLDER, study=study)
+    return _Place(networks=_run_folders(study), app=study.root / FOLDER, study=study)
+
+
+def _run_folders(study: Study) -> tuple[Path, ...]:
+    """Of the network of the fusion, or of the members of its ensemble."""
+    name = study.config.fusion.network
+    if name not in study.config.ensembles:
+        return (trained_network(study, name),)
+    work = trained_route(study, name)
+    return tuple(network_folder(work, member) for member in members_of(work.study, name))
 
 
 def _out_of_fold(place: _Place) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Outcome and calibrated out-of-fold probability of every development patient."""
-    predictions = pd.read_csv(_finished(place.network / "predictions.csv"), dtype=_TEXT)
+    tables = [
+        pd.read_csv(_finished(run / "predictions.csv"), dtype=_TEXT) for run in place.networks
+    ]
+    predictions = tables[0]
     if len(predictions["class"].unique()) > 1:
         msg = "The app shows one probability; these networks know several classes. Use `predict`."
         raise SchemaError(msg)
+    aligned = [table.set_index("image_id").loc[predictions["image_id"]] for table in tables]
+    p = mean_probability([table["probability_calibrated"].to_numpy(float) for table in aligned])
+    predictions = predictions.assign(probability_calibrated=p)
     patients = patient_probability(predictions, aggregate=place.aggregate, role="out_of_fold")
     labels = _images(place.network).drop_duplicates("patient_id").set_index("patient_id")["label"]
     y = patients["patient_id"].map(labels)

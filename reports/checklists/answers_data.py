@@ -92,7 +92,10 @@ def _eligibility(facts: Facts) -> Answer:
 def _preparation(facts: Facts) -> Answer:
     return found(
         "Tables and images were checked before any computing; images were prepared as the "
-        "methods say, in the same way for every patient.",
+        "methods say, in the same way for every patient."
+        if facts.study.config.networks
+        else "Tables and images were checked before any computing, in the same way for every "
+        "patient; the images' probabilities came with the study.",
         section("methods"),
         "run/check/problems.csv",
     )

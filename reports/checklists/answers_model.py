@@ -124,11 +124,14 @@ def _model_building(facts: Facts) -> Answer:
     )
 
 
-def _heterogeneity_methods(facts: Facts) -> Answer:
+def _heterogeneity_methods(facts: Facts) -> Answer | None:
+    by_centre = "centre" in facts.splits
+    is_term = "centre" in facts.study.variables
+    if not (by_centre or is_term):
+        return None
     return found(
-        "The centre is a term of the models; results are given for each centre apart."
-        if "centre" in facts.study.variables
-        else "No term for the centre; results are given for each centre apart.",
+        ("The centre is a term of the models" if is_term else "No term for the centre")
+        + ("; results are given for each centre apart." if by_centre else "."),
         section("robustness"),
         table("groups"),
     )
@@ -169,7 +172,10 @@ def _computing(facts: Facts) -> Answer:
 
 def _imbalance(facts: Facts) -> Answer:
     return found(
-        "Classes were neither weighted nor resampled, so that risks keep the prevalence of "
+        "In the models classes were neither weighted nor resampled; how the network of the given "
+        "probabilities was trained is not known to the run."
+        if not facts.study.config.networks
+        else "Classes were neither weighted nor resampled, so that risks keep the prevalence of "
         "development.",
         section("methods"),
     )

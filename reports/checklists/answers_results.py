@@ -12,6 +12,7 @@ from reports.checklists.facts import (
     section,
     table,
 )
+from reports.text import Value, joined
 
 __all__ = ["RESULTS"]
 
@@ -46,17 +47,21 @@ def _accuracy(facts: Facts) -> Answer:
     )
 
 
-def _heterogeneity(facts: Facts) -> Answer:
+def _heterogeneity(facts: Facts) -> Answer | None:
+    if "centre" not in facts.splits:
+        return None
     return found("Results of each centre apart.", section("robustness"), table("groups"))
 
 
-def _robustness(facts: Facts) -> Answer:
+def _robustness(facts: Facts) -> Answer | None:
+    if not facts.splits:
+        return None
     return found(
-        "By centre, by the number of images a patient has, and by who the patients are; explored, "
-        "not planned.",
+        "Results by {splits}; explored, not planned.",
         section("robustness"),
         table("groups"),
         "run/examine/groups.csv",
+        splits=Value("examine/groups.csv.by", joined(facts.splits)),
     )
 
 

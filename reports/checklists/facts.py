@@ -7,8 +7,8 @@ from functools import cached_property
 
 from reports.checklists.pointers import row_pointer
 from reports.evidence import Evidence
-from reports.narrative.methods import said
-from reports.narrative.results import external_model
+from reports.narrative.words import external_model, said
+from reports.pipeline import cohort_file
 from reports.study import Study
 from reports.text import Paragraph, Value, paragraph
 
@@ -57,6 +57,12 @@ class Facts:
         """The external cohorts."""
         return list(self.study.config.cohorts.external)
 
+    @property
+    def splits(self) -> list[str]:
+        """What the results by subgroup tell apart: centre, age, ..."""
+        found = self.evidence.table("examine/groups")["by"].unique()
+        return [str(by) for by in found if by != "all patients"]
+
     def said(self, path: str, text: object) -> Value:
         """Words of the study file."""
         return said(self.study, path, text)
@@ -75,7 +81,8 @@ class Facts:
 
     def external_result(self, cohort: str) -> str:
         """The evaluation of an external cohort."""
-        return f"external/{cohort}_{external_model(self.study, self.evidence, cohort)}"
+        model = external_model(self.study, self.evidence, cohort)
+        return f"external/{cohort_file(cohort)}_{model}"
 
 
 def section(heading: str) -> str:

@@ -15,10 +15,12 @@ from reports.checklists.fill import STATES, fill, state_counts
 from reports.checklists.items import GUIDELINES, load_guideline
 from reports.evidence import Evidence
 from reports.narrative.exhibits import Exhibits
+from reports.narrative.words import cohort_said
+from reports.numbers import format_auc
 from reports.report import Block, Section
 from reports.study import Study
 from reports.tables import Table
-from reports.text import Paragraph, Value, paragraph
+from reports.text import Link, Paragraph, Value, author_note, paragraph
 
 __all__ = ["FOLDER", "checklist_overview", "reporting_sections"]
 
@@ -63,9 +65,9 @@ def _failures(facts: Facts, exhibits: Exhibits) -> Iterator[Block]:
     for cohort, part in rows.groupby("cohort", sort=False):
         yield _worst(facts, str(cohort), part)
     yield exhibits.table("failures")
-    yield paragraph(
-        "Author to state: what these images have in common after looking at them (depth, gain, "
-        "calipers, shadows, rare disease), and what follows."
+    yield author_note(
+        "what these images have in common after looking at them (depth, gain, calipers, shadows, "
+        "rare disease), and what follows."
     )
 
 
@@ -75,10 +77,10 @@ def _worst(facts: Facts, cohort: str, part: pd.DataFrame) -> Paragraph:
     worst = part.loc[error.idxmax()]
     at = f"examine/failures.csv[image_ids={worst['image_ids']}]"
     return paragraph(
-        "In the cohort {cohort}, the most confident error was a risk of {risk} in a patient "
+        "In the {cohort} cohort, the most confident error was a risk of {risk} in a patient "
         "{outcome} the outcome (images {images}).",
-        cohort=facts.said("cohorts", cohort),
-        risk=facts.evidence.fact(f"{at}.risk", float(worst["risk"]), 2),
+        cohort=cohort_said(facts.study, cohort),
+        risk=Value(f"{at}.risk", format_auc(worst["risk"], 2, preset=facts.evidence.preset)),
         outcome=Value(f"{at}.event", "with" if worst["event"] == 1 else "without"),
         images=Value(f"{at}.image_ids", str(worst["image_ids"])),
     )
@@ -92,9 +94,9 @@ def _robustness(facts: Facts, exhibits: Exhibits) -> Iterator[Block]:
         if len(subgroups) > 1:
             yield _range(facts, str(cohort), subgroups)
     yield exhibits.table("groups")
-    yield paragraph(
-        "Author to state: conditions these tables do not hold (machine, probe, operator, image "
-        "quality, disease spectrum), and whether any subgroup was planned."
+    yield author_note(
+        "conditions these tables do not hold (machine, probe, operator, image quality, disease "
+        "spectrum), and whether any subgroup was planned."
     )
 
 
@@ -105,9 +107,9 @@ def _range(facts: Facts, cohort: str, subgroups: pd.DataFrame) -> Paragraph:
         subgroups.loc[subgroups["estimate"].idxmax()],
     )
     return paragraph(
-        "In the cohort {cohort}, the AUC of the subgroups ran from {low} ({low_group}) to {high} "
+        "In the {cohort} cohort, the AUC of the subgroups ran from {low} ({low_group}) to {high} "
         "({high_group}).",
-        cohort=facts.said("cohorts", cohort),
+        cohort=cohort_said(facts.study, cohort),
         low=_auc_of(facts, cohort, low),
         low_group=_name_of(cohort, low),
         high=_auc_of(facts, cohort, high),
@@ -134,28 +136,30 @@ def _sample_size(facts: Facts, exhibits: Exhibits) -> Iterator[Block]:
         yield exhibits.table("sample_size")
     yield paragraph(
         "These sizes use the prevalence and performance this study found; they say whether it was "
-        "large enough, not that it was planned. Author to state: whether a size was planned "
-        "beforehand, and on what assumptions."
+        "large enough, not that it was planned."
     )
+    yield author_note("whether a size was planned beforehand, and on what assumptions.")
 
 
 def _needed(facts: Facts, row: dict[str, object]) -> Paragraph:
     where = {"purpose": row["purpose"], "criterion": "required"}
     have = facts.evidence.count("examine/sample_size", "n_have", **where)
-    purpose = facts.said("cohorts", row["purpose"])
+    purpose = cohort_said(facts.study, row["purpose"])
+    use = "development" if row["purpose"] == "development" else "evaluation in the {purpose} cohort"
+    named = {} if row["purpose"] == "development" else {"purpose": purpose}
     if pd.isna(row["n"]):
         return paragraph(
-            "For {purpose} the study has {have} patients; no requirement can be computed from the "
+            f"For {use} the study has {{have}} patients; no requirement can be computed from the "
             "performance found.",
-            purpose=purpose,
             have=have,
+            **named,
         )
     enough = "meet" if row["n_have"] >= row["n"] else "fall short of"
     return paragraph(
-        "For {purpose}, the {have} patients " + enough + " the {needed} that the strictest "
-        "criterion asks for.",
-        purpose=purpose,
+        f"For {use}, the {{have}} patients {enough} the {{needed}} that the strictest criterion "
+        "asks for.",
         have=have,
+        **named,
         needed=facts.evidence.count("examine/sample_size", "n", **where),
     )
 
@@ -165,8 +169,8 @@ def _annotation(facts: Facts, exhibits: Exhibits) -> Iterator[Block]:
         where = {"cohort": row["cohort"]}
         table = "examine/annotation"
         yield paragraph(
-            "In the cohort {cohort}, {masks} of {images} images have a mask and {boxes} a box.",
-            cohort=facts.said("cohorts", row["cohort"]),
+            "In the {cohort} cohort, {masks} of {images} images have a mask, {boxes} have a box.",
+            cohort=cohort_said(facts.study, row["cohort"]),
             masks=facts.evidence.count(table, "n_mask", **where),
             images=facts.evidence.count(table, "n_images", **where),
             boxes=facts.evidence.count(table, "n_roi", **where),
@@ -178,28 +182,35 @@ def _annotation(facts: Facts, exhibits: Exhibits) -> Iterator[Block]:
             "area. What was found amiss stands in {problems}.",
             problems=Value("run/check/problems.csv", "run/check/problems.csv"),
         )
-    yield paragraph(
-        "Author to state: who outlined the images and with how many years of experience, with "
-        "which software, whether the outcome was known, and the agreement of two observers on a "
-        "sample."
+    yield author_note(
+        "who outlined the images and with how many years of experience, with which software, "
+        "whether the outcome was known, and the agreement of two observers on a sample."
     )
 
 
 def _code_and_data(facts: Facts, exhibits: Exhibits) -> Iterator[Block]:
     yield paragraph(
-        "The manifest beside this report names the versions of all packages, the commit, the "
-        "seeds, and the SHA-{bits} hash of every table that went in and of every file that came "
-        "out; the command usstats verify checks them and makes every table again. The model is a "
-        "file of its own (model.json) with its equation, ranges and cut-off.",
+        "The manifest ({manifest}) names the versions of all packages, the commit, the seeds, and "
+        "the SHA-{bits} hash of every table that went in and of every file that came out; the "
+        "command usstats verify checks them and makes every table again. The model is a file of "
+        "its own ({model}) with its equation, ranges, cut-off and model card, and a page that "
+        "computes it without a network ({calculator}). All tables stand in one workbook ({tables}) "
+        "and one by one in {folder}, the figures in {figures}.",
         bits=Value("manifest.json", "256"),
+        manifest=Link("manifest.json"),
+        model=Link("model.json"),
+        calculator=Link("calculator.html"),
+        tables=Link("tables.xlsx"),
+        folder=Link("tables/"),
+        figures=Link("figures/"),
     )
     if facts.study.config.synthetic:
         yield paragraph("The data are synthetic: the same command makes them again.")
         return
-    yield paragraph(
-        "Author to state: where the code can be had and under which licence, whether the images "
-        "and the table of patients can be had, by whom and on what terms, and the same for the "
-        "weights of the network."
+    yield author_note(
+        "where the code can be had and under which licence, whether the images and the table of "
+        "patients can be had, by whom and on what terms, and the same for the weights of the "
+        "network."
     )
 
 
@@ -208,6 +219,13 @@ def _checklists(facts: Facts) -> Iterator[Block]:
         "Each item below is filled from this run with a pointer to where it stands, or left to "
         "the author. The topics are in our own words; submit the form the guideline publishes."
     )
+    for name in GUIDELINES:
+        yield paragraph(
+            "{guideline}: {document}, {cells}.",
+            guideline=Value(f"{FOLDER}/{name}.csv", load_guideline(name).name),
+            document=Link(f"{FOLDER}/{name}.docx"),
+            cells=Link(f"{FOLDER}/{name}.csv"),
+        )
     yield checklist_overview(facts)
 
 
@@ -217,14 +235,13 @@ def checklist_overview(facts: Facts) -> Table:
     for name in GUIDELINES:
         guideline = load_guideline(name)
         counts = state_counts(fill(guideline, facts))
-        files = f"{FOLDER}/{name}.docx, {FOLDER}/{name}.csv"
-        rows.append((guideline.name, *(str(counts[state]) for state in STATES), files))
+        rows.append((guideline.name, *(str(counts[state]) for state in STATES)))
     return Table(
         id="checklists",
-        title="Reporting checklists",
-        columns=("Guideline", *(state.capitalize() for state in STATES), "Files"),
+        title="Items of the reporting guidelines",
+        columns=("Guideline", *(state.capitalize() for state in STATES)),
         rows=tuple(rows),
-        align=("left", *["decimal"] * len(STATES), "left"),
+        align=("left", *["decimal"] * len(STATES)),
         notes=tuple(
             f"{guideline.name}: {guideline.source}; doi:{guideline.doi}."
             for guideline in map(load_guideline, GUIDELINES)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from reports.evidence import Evidence
 from reports.number_presets import NumberPreset, number_preset
-from reports.numbers import format_number
+from reports.numbers import format_auc
 from reports.tables import Table
 from reports.tables.planning import Plan, sample_size_table
 from reports.tables.words import cell_of, confidence_words, words_for
@@ -152,7 +152,7 @@ def _failure_row(
 ) -> tuple[str, ...]:
     numbers = (row["risk"], row["dl_prob"], *[row["energy_in_mask"]] * explained)
     images = row["image_ids"] if isinstance(row["image_ids"], str) else style.missing
-    return (images, *(format_number(value, 2, preset=style) for value in numbers))
+    return (images, *(format_auc(value, 2, preset=style) for value in numbers))
 
 
 def size_table(plans: list[Plan], *, preset: Preset = "ama") -> Table:

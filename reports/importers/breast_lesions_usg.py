@@ -69,7 +69,6 @@ _NETWORK: Mapping[str, Any] = MappingProxyType(
         "architecture": "efficientnet_lite0",
         "weights": "imagenet",
         "input_size": 128,
-        "epochs": 10,
         "folds": 5,
     }
 )
@@ -105,8 +104,17 @@ CONFIG: Mapping[str, Any] = MappingProxyType(
                 "description": "BI-RADS category given by the reader",
             },
         },
-        "networks": {"roi": {**_NETWORK, "region": "roi", "roi_margin": 0.25}},
-        "fusion": {"network": "roi", "aggregate": "mean_logit"},
+        "networks": {
+            "lesion": {**_NETWORK, "epochs": 10, "region": "roi", "roi_margin": 0.25},
+            "lesion_features": {
+                **_NETWORK,
+                "route": "frozen",
+                "region": "roi",
+                "frozen_margins": [0.0, 0.15, 0.3, 0.6],
+            },
+        },
+        "ensembles": {"lesion_both": ["lesion", "lesion_features"]},
+        "fusion": {"network": "lesion_both", "aggregate": "mean_logit"},
         "models": [
             {"name": "nomogram", "terms": [_IMAGE, *_CLINICAL]},
             {"name": "clinical", "terms": list(_CLINICAL)},
@@ -268,11 +276,11 @@ def _tables(cases: pd.DataFrame, busi: ImageCohort | None) -> tuple[pd.DataFrame
 
 
 def _config(busi: ImageCohort | None) -> dict[str, Any]:
-    """study.yaml; with BUSI a second network, since pictures without masks have no region."""
+    """study.yaml; with BUSI another network, since pictures without masks have no region."""
     config = dict(CONFIG)
     if busi is None:
         return config
-    whole = {**_NETWORK, "region": "whole"}
+    whole = {**_NETWORK, "epochs": 10, "region": "whole"}
     return {
         **config,
         "source": config["source"] + "; BUSI: Al-Dhabyani et al., Data in Brief 2020",

@@ -1,6 +1,6 @@
 """The report's sentences: what was done, what was found, what it cannot tell."""
 
-from reports.narrative.limits import author_section, limits_section
+from reports.narrative.limits import author_section, limits_section, warnings_section
 from reports.narrative.methods import methods_section
 from reports.narrative.results import key_results, result_sections
 
@@ -10,4 +10,5 @@ __all__ = [
     "limits_section",
     "methods_section",
     "result_sections",
+    "warnings_section",
 ]

@@ -6,16 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-SINGLE, DOUBLE = 84.0, 174.0
-
 
 @dataclass(frozen=True, kw_only=True)
 class Caption:
-    """Title under a figure, its words for the blind, and its printed width."""
+    """Title under a figure, its words for the blind, and whether it spans both columns."""
 
     title: str
     alt: str
-    width_mm: float = SINGLE
+    is_wide: bool = False
 
 
 CAPTIONS: Mapping[str, Caption] = MappingProxyType(
@@ -23,45 +21,66 @@ CAPTIONS: Mapping[str, Caption] = MappingProxyType(
         "flow": Caption(
             title="Flow of participants",
             alt="Flow diagram of enrolled, excluded and analysed patients of each cohort.",
-            width_mm=DOUBLE,
+            is_wide=True,
         ),
         "nomogram": Caption(
             title="Nomogram. Read each covariate's points on the top ruler, add them, and read "
-            "the risk under the total",
+            "the risk under the total. Shaded: where the development patients lie; triangle: the "
+            "frozen cut-off",
             alt="Nomogram with one axis a covariate, the total points and the risk.",
-            width_mm=DOUBLE,
+            is_wide=True,
         ),
         "roc": Caption(
-            title="ROC curves in development, apparent",
+            title="ROC curves of the models in the patients they were made from (apparent); "
+            "markers only tell the curves apart. AUC, area under the receiver operating "
+            "characteristic curve, with its confidence interval",
             alt="ROC curves of the models with their areas and intervals.",
         ),
         "calibration": Caption(
-            title="Calibration of the nomogram in development, apparent and corrected for optimism",
+            title="Calibration of the nomogram in development, apparent and corrected for "
+            "optimism; below, events (upwards) and non-events (downwards) by risk",
             alt="Observed proportion against predicted risk with the ideal diagonal.",
         ),
         "decision": Caption(
-            title="Decision curves in development, corrected for optimism",
+            title="Decision curves in development: net benefit corrected for optimism, against "
+            "treating all and treating none; markers only tell the curves apart",
             alt="Net benefit of each model, of treating all and of treating none.",
         ),
         "forest": Caption(
-            title="Odds ratios of the nomogram, upper against lower quartile",
+            title="Odds ratios of the nomogram, upper against lower quartile of each covariate. "
+            "CI, confidence interval",
             alt="Forest plot of odds ratios with intervals.",
-            width_mm=DOUBLE,
+            is_wide=True,
         ),
         "instability": Caption(
-            title="Instability of the predicted risks over the models of the resamples",
-            alt="Risk of each patient in the models of the resamples against his risk.",
+            title="Instability of the predicted risks: each patient's risk by the models refitted "
+            "in the resamples, against the risk by the developed model",
+            alt="Risk of each patient by the refitted models and by the developed one.",
+        ),
+        "confusion": Caption(
+            title="Predicted against true class at the frozen cut-off; in each cell the patients "
+            "and their share of the true class",
+            alt="Confusion matrix of each cohort.",
+            is_wide=True,
         ),
         "readers": Caption(
             title="Readers by condition, and their average with its interval; a dashed line leads "
             "to a worse figure",
             alt="Area under the curve of each reader in every condition.",
         ),
+        "reader_points": Caption(
+            title="Operating point of each reader beside the ROC curve of the model in the same "
+            "cohort; open markers, without the aid; filled, with it; large, mean of the readers. "
+            "AUC, area under the receiver operating characteristic curve",
+            alt="ROC curve with the sensitivity and specificity of every reader.",
+        ),
         "cam": Caption(
-            title="Grad-CAM of patients the network had not seen; the contour is the annotated "
-            "mask. Chosen by rule: the surest right and the surest wrong of each class",
-            alt="Ultrasound images beside maps of where the network looked.",
-            width_mm=DOUBLE,
+            title="Grad-CAM maps of patients the network had not seen, above each the image alone; "
+            "white contour, annotated mask. Chosen by rule: of each class, the patients who were "
+            "most surely right and most surely wrong. A picture without colour has no evidence for "
+            "the event",
+            alt="Ultrasound images, and the same images with maps of where the network looked.",
+            is_wide=True,
         ),
     }
 )
@@ -70,9 +89,10 @@ CAPTIONS: Mapping[str, Caption] = MappingProxyType(
 def external_caption(cohort: str) -> Caption:
     """Caption of the three panels of an external cohort."""
     return Caption(
-        title=f"External cohort {cohort}: (a) ROC curve with its band, (b) calibration: solid, "
-        "flexible curve; dash-dotted, logistic recalibration where the flexible curve is withheld; "
-        "below, events and non-events by risk, (c) decision curve with its band",
+        title=f"External evaluation in the {cohort.replace('_', ' ')} cohort. (a) ROC curve with "
+        "its band. (b) Calibration: dashed, ideal; solid, flexible curve; dash-dotted, logistic "
+        "recalibration where the flexible curve is withheld; below, events (upwards) and "
+        "non-events (downwards) by risk. (c) Decision curve with its band",
         alt="ROC curve, calibration plot and decision curve of an external cohort.",
-        width_mm=DOUBLE,
+        is_wide=True,
     )

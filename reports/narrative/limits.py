@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+import pandas as pd
+
 from reports.evidence import Evidence
-from reports.narrative.methods import said
-from reports.narrative.results import external_model
+from reports.narrative.words import cohort_said, external_model
 from reports.pipeline import read_records
 from reports.report import Bullets, Section
 from reports.study import Study
@@ -32,11 +33,20 @@ def limits_section(study: Study, evidence: Evidence) -> Section:
     """Limits this run can see by itself."""
     items = [
         *_of_fusion(),
+        *_of_size(evidence),
         *_of_external(study, evidence),
         *_of_import(study),
-        *_of_warnings(study),
     ]
     return Section(heading="Limits", blocks=(Bullets(items=tuple(items)),))
+
+
+def warnings_section(study: Study) -> Section | None:
+    """What the software warned of while it ran, in its own words; none where it was silent."""
+    items = tuple(_of_warnings(study))
+    if not items:
+        return None
+    head = paragraph("Messages of the software during this run, word for word.")
+    return Section(heading="Warnings of the run", blocks=(head, Bullets(items=items)))
 
 
 def author_section() -> Section:
@@ -53,26 +63,40 @@ def _of_fusion() -> Iterator[Paragraph]:
     )
 
 
+def _of_size(evidence: Evidence) -> Iterator[Paragraph]:
+    """Development that is smaller than the strictest criterion asks for."""
+    where = {"purpose": "development", "criterion": "required"}
+    row = evidence.row("examine/sample_size", **where)
+    if not pd.isna(row["n"]) and row["n_have"] < row["n"]:
+        yield paragraph(
+            "Development has {have} patients where the strictest criterion of sample size asks for "
+            "{needed}.",
+            have=evidence.count("examine/sample_size", "n_have", **where),
+            needed=evidence.count("examine/sample_size", "n", **where),
+        )
+
+
 def _of_external(study: Study, evidence: Evidence) -> Iterator[Paragraph]:
     if not study.config.cohorts.external:
         yield paragraph("No external cohort: transportability was not examined.")
     for cohort in study.config.cohorts.external:
         row = evidence.row("describe/flow", cohort=cohort, step="analysed")
         events, others = int(row["n_event"]), int(row["n_patients"] - row["n_event"])
+        at = f"describe/flow.csv[cohort={cohort},step=analysed]"
         if min(events, others) < ENOUGH:
             yield paragraph(
-                "The cohort {cohort} has {events} events and {others} non-events; at least "
+                "The {cohort} cohort has {events} events and {others} non-events; at least "
                 "{enough} of each are needed for a precise validation.",
-                cohort=said(study, "cohorts.external", cohort),
-                events=evidence.fact("describe/flow.csv.n_event", events),
-                others=evidence.fact("describe/flow.csv.n_nonevent", others),
+                cohort=cohort_said(study, cohort),
+                events=evidence.fact(f"{at}.n_event", events),
+                others=evidence.fact(f"{at}.n_patients", others),
                 enough=evidence.fact("rule R18", ENOUGH),
             )
         if external_model(study, evidence, cohort) == "dl_prob":
             yield paragraph(
-                "The covariates were not measured in the cohort {cohort}: only the network, not "
+                "The covariates were not measured in the {cohort} cohort: only the network, not "
                 "the nomogram, was validated there.",
-                cohort=said(study, "cohorts.external", cohort),
+                cohort=cohort_said(study, cohort),
             )
 
 

@@ -1,50 +1,49 @@
-"""Methods, generated from the study file: what was done, and only that."""
+"""Methods, generated from the study file and the run's results: what was done, and only that."""
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator
 
+import usstats
 from reports.evidence import Evidence
+from reports.narrative.methods_images import explanation, fusion, networks
+from reports.narrative.networks import relations
+from reports.narrative.words import model_said, said
+from reports.pipeline import cohort_file
 from reports.report import Section
-from reports.study import Network, Study, TermChoice
+from reports.study import RESAMPLED_COPIES, Study, TermChoice
+from reports.tables.words import method_words
 from reports.text import Paragraph, Value, paragraph
 
-ARCHITECTURES = {"efficientnet_lite0": "EfficientNet-Lite0", "resnet18": "ResNet18"}
+__all__ = ["methods_section"]
+
 IMPUTERS = {"pmm": "predictive mean matching", "norm": "Bayesian linear regression"}
-AGGREGATES = {
-    "mean_logit": "the mean logit over a patient's images",
-    "mean_probability": "the mean probability over a patient's images",
-    "max": "the highest probability over a patient's images",
-}
-TRANSFORMS = {
-    "linear": "linear",
-    "log": "logarithm",
-    "logit": "logit",
-    "factor": "factor",
-    "interaction": "interaction",
-}
+TRANSFORMS = {"log": "logarithm", "logit": "logit", "factor": "factor"}
+_READER_COVARIANCES = {"delong": "DeLong", "unbiased": "Gallas"}
 
 
 def methods_section(study: Study, evidence: Evidence) -> Section:
     """The methods as paragraphs in the order of a manuscript."""
     parts = [
         _participants,
-        _networks,
-        _fusion,
+        networks,
+        relations,
+        fusion,
+        explanation,
         _models,
         _missing,
         _validation,
+        _cutoff,
         _comparison,
+        _usefulness,
         _external,
         _readers,
+        _reporting,
+        _statistics,
     ]
     blocks = [block for part in parts for block in part(study, evidence)]
     return Section(heading="Methods", blocks=tuple(blocks))
-
-
-def said(study: Study, path: str, text: object) -> Value:
-    """Words or numbers of the study file, which may hold digits of their own."""
-    return Value(f"study.yaml:{path}", str(text))
 
 
 def _participants(study: Study, evidence: Evidence) -> Iterator[Paragraph]:
@@ -65,127 +64,81 @@ def _participants(study: Study, evidence: Evidence) -> Iterator[Paragraph]:
         )
 
 
-def _networks(study: Study, evidence: Evidence) -> Iterator[Paragraph]:
-    for name, network in study.config.networks.items():
-        yield _preparation(study, name, network)
-        yield _training(study, name, network)
-
-
-def _preparation(study: Study, name: str, network: Network) -> Paragraph:
-    path = f"networks.{name}"
-    size = said(study, f"{path}.input_size", f"{network.input_size} × {network.input_size}")
-    label = said(study, path, name)
-    if network.region == "whole":
-        return paragraph(
-            "For the network {name}, whole images were letterboxed (never stretched) to {size} "
-            "pixels.",
-            name=label,
-            size=size,
-        )
-    return paragraph(
-        "For the network {name}, images were cropped to the region of interest, grown by "
-        "{margin} of its size on each side, and letterboxed (never stretched) to {size} pixels.",
-        name=label,
-        size=size,
-        margin=said(study, f"{path}.roi_margin", f"{network.roi_margin * 100:g}%"),
-    )
-
-
-def _training(study: Study, name: str, network: Network) -> Paragraph:
-    path = f"networks.{name}"
-    shared = {
-        "architecture": said(
-            study,
-            f"{path}.architecture",
-            ARCHITECTURES.get(network.architecture, network.architecture),
-        ),
-        "folds": said(study, f"{path}.folds", network.folds),
-        "seed": said(study, "seed", study.config.seed),
-    }
-    start = (
-        ", initialised with ImageNet weights," if network.weights == "imagenet" else " from scratch"
-    )
-    grouped = (
-        "in {folds} folds that keep all images of a patient, and near-identical images, together "
-        "and are stratified by outcome (seed {seed})"
-    )
-    if network.route == "frozen":
-        return paragraph(
-            "{architecture}" + start + " was used as a fixed feature extractor; a penalised "
-            "logistic head was fitted " + grouped + ", its penalty chosen inside the training "
-            "folds.",
-            **shared,
-        )
-    return paragraph(
-        "{architecture}" + start + " was fine-tuned for at most {epochs} epochs " + grouped + ". "
-        "The epoch was chosen on an inner tuning split of the training patients; the held-out "
-        "fold chose nothing.",
-        epochs=said(study, f"{path}.epochs", network.epochs),
-        **shared,
-    )
-
-
-def _fusion(study: Study, evidence: Evidence) -> Iterator[Paragraph]:
-    fusion = study.config.fusion
-    yield paragraph(
-        "Each development patient's network probability is out-of-fold: it comes from the model "
-        "that did not see the patient. Out-of-fold logits were temperature-scaled, each fold by "
-        "the others; {aggregate} entered the models as one covariate.",
-        aggregate=said(study, "fusion.aggregate", AGGREGATES[fusion.aggregate]),
-    )
-    if study.config.networks and study.config.cohorts.external:
-        yield paragraph(
-            "Patients of external cohorts received the mean logit of all fold models of the "
-            "network named for their cohort; no network was refitted."
-        )
-
-
 def _models(study: Study, evidence: Evidence) -> Iterator[Paragraph]:
     for position, model in enumerate(study.config.models):
-        terms = "; ".join(_term_text(study, term) for term in model.terms)
+        terms = ", ".join(_term_text(study, term) for term in model.terms)
         yield paragraph(
-            "The model {name} is a maximum-likelihood logistic regression on {terms}.",
-            name=said(study, f"models.{position}.name", model.name),
+            "The {name} is a maximum-likelihood logistic regression on {terms}.",
+            name=model_said(study, model.name),
             terms=said(study, f"models.{position}.terms", terms),
         )
     yield paragraph(
         "The terms were fixed in the study file before fitting; none was selected by its p value. "
-        "The nomogram shows the model {name}; points are linear in its linear predictor.",
-        name=said(study, "models.0.name", study.config.nomogram.name),
+        "Points of the nomogram are linear in its linear predictor."
     )
 
 
 def _term_text(study: Study, term: TermChoice) -> str:
-    label = study.label(term.name)
+    parts = term.name.split(":") if term.type == "interaction" else [term.name]
+    label = " × ".join(study.bare_label(part) for part in parts)
     if term.type == "rcs":
         knots = term.knots if isinstance(term.knots, int) else len(term.knots or ())
         return f"{label} (restricted cubic spline, {knots} knots)"
-    return f"{label} ({TRANSFORMS[term.type]})"
+    return f"{label} ({TRANSFORMS[term.type]})" if term.type in TRANSFORMS else label
 
 
 def _missing(study: Study, evidence: Evidence) -> Iterator[Paragraph]:
-    if not evidence.json("fit/facts")["imputed"]:
+    if not _imputed(evidence):
         yield paragraph("No covariate of the models was missing in development.")
         return
     choice = study.config.imputation
     yield paragraph(
         "Missing covariates were completed {m} times by chained equations ({method}) with the "
-        "outcome among the predictors, and the fits pooled by Rubin's rules. Missing covariates "
-        "of external patients were imputed without anybody's outcome, as they would be at the "
-        "bedside.",
+        "outcome among the predictors, and the fits pooled by Rubin's rules.",
         m=said(study, "imputation.m", choice.m),
         method=said(study, "imputation.method", IMPUTERS[choice.method]),
     )
+    yield paragraph(
+        "A patient's risk behind the cut-off, its accuracy and the apparent ROC curves is the mean "
+        "over the completed copies; the apparent values beside an optimism come from copies of "
+        "their own and differ from it a little."
+    )
+    if _measured_outside(study, evidence):
+        yield paragraph(
+            "Missing covariates of external patients were imputed without anybody's outcome, as "
+            "they would be at the bedside."
+        )
+
+
+def _imputed(evidence: Evidence) -> bool:
+    return bool(evidence.json("fit/facts")["imputed"])
+
+
+def _measured_outside(study: Study, evidence: Evidence) -> bool:
+    """Whether an external cohort has the covariates of the nomogram."""
+    name = study.config.nomogram.name
+    external = study.config.cohorts.external
+    return any(evidence.has(f"external/{cohort_file(c)}_{name}") for c in external)
 
 
 def _validation(study: Study, evidence: Evidence) -> Iterator[Paragraph]:
+    splines = any(term.type == "rcs" for model in study.config.models for term in model.terms)
+    steps = ["imputation"] * _imputed(evidence) + ["spline knots"] * splines + ["coefficients"]
     yield paragraph(
-        "Optimism was estimated by refitting the whole recipe (imputation, spline knots, "
-        "coefficients and cut-off) in {n_boot} bootstrap resamples of patients (Harrell); the "
-        "network itself was not retrained in them: its probabilities are out-of-fold already. "
-        "The flexible calibration curve is corrected in the same way.",
+        f"Optimism was estimated by refitting the whole recipe ({', '.join(steps)} and cut-off) in "
+        "{n_boot} bootstrap resamples of patients (Harrell). The network was not retrained in "
+        "them: its probabilities are out-of-fold already. The flexible calibration curve was "
+        "corrected in the same way, and the refitted models show how stable a patient's risk is.",
         n_boot=said(study, "validation.n_boot", study.config.validation.n_boot),
     )
+    if _imputed(evidence):
+        yield paragraph(
+            "Inside each resample the covariates were completed {m} times.",
+            m=said(study, "imputation", RESAMPLED_COPIES),
+        )
+
+
+def _cutoff(study: Study, evidence: Evidence) -> Iterator[Paragraph]:
     cutoff = study.config.cutoff
     chosen = (
         f"to reach a sensitivity of {cutoff.sensitivity:g}"
@@ -196,21 +149,34 @@ def _validation(study: Study, evidence: Evidence) -> Iterator[Paragraph]:
             cutoff.criterion
         ]
     )
+    interval = evidence.row("fit/accuracy", measure="sensitivity")["method"]
     yield paragraph(
         "The cut-off was chosen once, in development, {chosen}, and frozen; its sensitivity and "
-        "specificity are corrected for optimism.",
+        "specificity are corrected for optimism. Proportions carry {interval} intervals.",
         chosen=said(study, "cutoff", chosen),
+        interval=Value("fit/accuracy.csv[measure=sensitivity].method", method_words(str(interval))),
     )
 
 
 def _comparison(study: Study, evidence: Evidence) -> Iterator[Paragraph]:
     if evidence.has("compare/nested"):
+        pooled = {"pooled": Value("compare/nested.csv.method", "D3")} if _imputed(evidence) else {}
         yield paragraph(
-            "Nested models were compared by a likelihood-ratio test; the change in AUC is "
-            "reported with a bootstrap interval and not tested, since DeLong's test is not valid "
-            "between nested models on their own data (Demler and colleagues)."
+            "Nested models were compared by a likelihood-ratio test"
+            + (", pooled over the completed copies ({pooled})" if pooled else "")
+            + "; the change in AUC is reported with a bootstrap interval and not tested, since "
+            "DeLong's test is not valid between nested models on their own data (Demler and "
+            "colleagues).",
+            **pooled,
         )
-    yield paragraph("AUCs over images carry intervals over patients (Obuchowski).")
+    if (evidence.table("compare/discrimination")["group"] == "images").any():
+        yield paragraph(
+            "AUCs over images carry intervals over patients (Obuchowski); AUCs over patients carry "
+            "DeLong's."
+        )
+
+
+def _usefulness(study: Study, evidence: Evidence) -> Iterator[Paragraph]:
     decision = study.config.decision
     yield paragraph(
         "Net benefit was computed for threshold probabilities from {low} to {high}. {rationale}",
@@ -225,18 +191,16 @@ def _external(study: Study, evidence: Evidence) -> Iterator[Paragraph]:
         yield paragraph(
             "In every external cohort discrimination, calibration, net benefit and the "
             "distribution of risks were evaluated together; models and cut-off were carried over "
-            "unchanged. A shift of the network's logit between cohorts was measured."
+            "unchanged. The shift of the network's logit from development was measured."
         )
     if evidence.has("contrasts/auc"):
+        several = len(study.config.models) > 2
         yield paragraph(
-            "There, where no model had been fitted, the AUC of the model {first} was contrasted "
-            "with that of every other model by DeLong's method for paired curves; p values are "
-            "adjusted by Holm's method.",
-            first=said(study, "models.0.name", study.config.nomogram.name),
+            "There, where no model had been fitted, the AUC of the {first} was contrasted with "
+            "that of every other model by DeLong's method for paired curves"
+            + ("; p values are adjusted by Holm's method." if several else "."),
+            first=model_said(study, study.config.nomogram.name),
         )
-
-
-_READER_COVARIANCES = {"delong": "DeLong", "unbiased": "Gallas"}
 
 
 def _readers(study: Study, evidence: Evidence) -> Iterator[Paragraph]:
@@ -258,7 +222,40 @@ def _readers(study: Study, evidence: Evidence) -> Iterator[Paragraph]:
         ),
         **fixed,
     )
+    if evidence.has("readers/operating_points") and study.config.readers is not None:
+        least = f"{study.config.readers.positive_from:g}"
+        yield paragraph(
+            "A rating of {least} or more called a case positive.",
+            least=said(study, "readers.positive_from", least),
+        )
     if facts["order"]:
         yield paragraph(
             "Order of the readings: {order}.", order=Value(f"{at}.order", facts["order"])
         )
+
+
+def _reporting(study: Study, evidence: Evidence) -> Iterator[Paragraph]:
+    """Subgroups, failures and sample size: computed for the reader, chosen by nobody."""
+    splits = [by for by in evidence.table("examine/groups")["by"].unique() if by != "all patients"]
+    if splits:
+        yield paragraph(
+            "Results were explored in subgroups ({splits}), with models that had not seen the "
+            "patients; the sample size was held against the criteria of Riley and colleagues at "
+            "the prevalence and performance found.",
+            splits=Value("examine/groups.csv.by", ", ".join(splits)),
+        )
+
+
+def _statistics(study: Study, evidence: Evidence) -> Iterator[Paragraph]:
+    table = f"validate/{study.config.nomogram.name}_auc"
+    yield paragraph(
+        "Covariates are described by mean and standard deviation, skewed ones by median and "
+        "quartiles, and compared by standardized mean differences and by descriptive tests, named "
+        "below the table. Intervals in parentheses are {level} confidence intervals; p values are "
+        "two-sided. All computing was done with {software} under Python {python}.",
+        level=Value(
+            f"{table}.csv.conf_level", f"{evidence.table(table)['conf_level'].iloc[0] * 100:g}%"
+        ),
+        software=Value("manifest.json:packages.usstats", f"usstats {usstats.__version__}"),
+        python=Value("manifest.json:python", platform.python_version()),
+    )

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
-
-import pandas as pd
 
 from reports.evidence import Evidence
 from reports.narrative.exhibits import Exhibits
-from reports.narrative.methods import said
-from reports.numbers import SIGNIFICANCE, format_auc, format_estimate, format_p
+from reports.narrative.networks import outline_results
+from reports.narrative.results_outside import external_results, reader_results, truth_results
+from reports.narrative.words import cohort_said, external_model, model_said, said
+from reports.numbers import SIGNIFICANCE, format_estimate, format_risk
+from reports.pipeline import cohort_file
 from reports.report import Block, KeyResult, Section
 from reports.study import Study
-from reports.text import Paragraph, Value, paragraph
+from reports.text import Paragraph, Value, joined, paragraph
 
 
 def key_results(study: Study, evidence: Evidence) -> tuple[KeyResult, ...]:
@@ -34,9 +34,14 @@ def key_results(study: Study, evidence: Evidence) -> tuple[KeyResult, ...]:
         model = external_model(study, evidence, cohort)
         results.append(
             KeyResult(
-                label=f"AUC of the {model_word(study, model)} in the cohort {cohort}",
+                label=f"AUC of the {model_said(study, model).text} in the "
+                f"{cohort_said(study, cohort).text} cohort",
                 value=evidence.estimate(
-                    f"external/{cohort}_{model}", 2, kind="unit", measure="auc", group="overall"
+                    f"external/{cohort_file(cohort)}_{model}",
+                    2,
+                    kind="unit",
+                    measure="auc",
+                    group="overall",
                 ),
                 detail=_sample(evidence, cohort),
             )
@@ -54,17 +59,6 @@ def _sample(evidence: Evidence, cohort: str) -> Paragraph:
     )
 
 
-def external_model(study: Study, evidence: Evidence, cohort: str) -> str:
-    """The nomogram where its covariates were measured, else the network's probability."""
-    name = study.config.nomogram.name
-    return name if evidence.has(f"external/{cohort}_{name}") else "dl_prob"
-
-
-def model_word(study: Study, model: str) -> str:
-    """What a model is called in a sentence."""
-    return "network alone" if model == "dl_prob" else model
-
-
 def result_sections(study: Study, evidence: Evidence, exhibits: Exhibits) -> tuple[Section, ...]:
     """The results in the order of a manuscript, for what this study has."""
     parts = {
@@ -74,9 +68,9 @@ def result_sections(study: Study, evidence: Evidence, exhibits: Exhibits) -> tup
         "Internal validation": _validation,
         "Added value": _comparison,
         "Clinical usefulness": _decision,
-        "External validation": _external,
-        "Readers": _readers,
-        "Against the known truth": _truth,
+        "External validation": external_results,
+        "Readers": reader_results,
+        "Against the known truth": truth_results,
     }
     sections = (
         Section(heading=heading, blocks=tuple(part(study, evidence, exhibits)))
@@ -88,9 +82,9 @@ def result_sections(study: Study, evidence: Evidence, exhibits: Exhibits) -> tup
 def _participants(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[Block]:
     for cohort in (*study.config.cohorts.development, *study.config.cohorts.external):
         yield paragraph(
-            "In the cohort {cohort}, {enrolled} patients were enrolled and {analysed} analysed; "
+            "In the {cohort} cohort, {enrolled} patients were enrolled and {analysed} analysed; "
             "{events} had the outcome. They contributed {images} images.",
-            cohort=said(study, "cohorts", cohort),
+            cohort=cohort_said(study, cohort),
             enrolled=evidence.count("describe/flow", "n_patients", cohort=cohort, step="enrolled"),
             analysed=evidence.count("describe/flow", "n_patients", cohort=cohort, step="analysed"),
             events=evidence.count("describe/flow", "n_event", cohort=cohort, step="analysed"),
@@ -110,13 +104,14 @@ def _network(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[B
     for network in rows.loc[rows["group"] == "images", "model"]:
         where = {"model": network, "group": "images"}
         yield paragraph(
-            "Out of fold, the network {network} reached an AUC of {auc} over {n} images of "
+            "Out of fold, the network “{network}” reached an AUC of {auc} over {n} images of "
             "{patients} patients.",
             network=said(study, "networks", network),
             auc=evidence.estimate("compare/discrimination", 2, kind="unit", **where),
             n=evidence.count("compare/discrimination", "n", **where),
             patients=evidence.count("compare/discrimination", "n_cluster", **where),
         )
+    yield from outline_results(study, evidence, exhibits)
     if "cam" in exhibits.figures:
         yield from _overlap(evidence)
         yield exhibits.figure("cam")
@@ -124,14 +119,16 @@ def _network(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[B
 
 def _overlap(evidence: Evidence) -> Iterator[Block]:
     """How much of the maps lies inside the masks, against what chance would give."""
-    overlap = evidence.table("explain/overlap").dropna(subset="energy_in_mask")
+    images = evidence.table("explain/overlap").dropna(subset="chance")
+    overlap = images.dropna(subset="energy_in_mask")
     if overlap.empty:
         return
     energy, chance = overlap["energy_in_mask"].median(), overlap["chance"].median()
     yield paragraph(
-        "Over {n} images with a mask, a median share of {energy} of the Grad-CAM evidence lay "
-        "inside the mask, which covers {chance} of the picture.",
-        n=evidence.fact("explain/overlap.csv", len(overlap)),
+        "Of {images} images with a mask, {n} had a map with evidence for the event; a median share "
+        "of {energy} of it lay inside the mask, which covers {chance} of the picture.",
+        images=evidence.fact("explain/overlap.csv.chance", len(images)),
+        n=evidence.fact("explain/overlap.csv.energy_in_mask", len(overlap)),
         energy=evidence.fact("explain/overlap.csv.energy_in_mask", energy, 2),
         chance=evidence.fact("explain/overlap.csv.chance", chance, 2),
     )
@@ -154,6 +151,7 @@ def _model(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[Blo
             specificity=evidence.number(f"validate/{name}", "corrected", 2, measure="specificity"),
         )
     yield exhibits.table("accuracy")
+    yield exhibits.figure("confusion")
 
 
 def _validation(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[Block]:
@@ -162,7 +160,7 @@ def _validation(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterato
     yield paragraph(
         "The apparent AUC of the nomogram was {apparent}; corrected for an optimism of "
         "{optimism} it was {corrected}. The corrected calibration slope was {slope} and the "
-        "corrected Brier score {brier}. {failed} of {n_boot} resamples could not be fitted.",
+        "corrected Brier score {brier}. Of {n_boot} resamples, {failed} could not be fitted.",
         apparent=evidence.number(table, "apparent", 3, measure="auc"),
         optimism=evidence.number(table, "optimism", 3, measure="auc"),
         corrected=evidence.estimate(f"{table}_auc", 3, kind="unit", measure="auc"),
@@ -187,8 +185,23 @@ def _mape(evidence: Evidence) -> float:
 def _comparison(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[Block]:
     if evidence.has("compare/nested"):
         yield from _nested(study, evidence, exhibits)
+    yield from _discrimination(study, evidence)
     yield exhibits.figure("roc")
     yield from _comparator(study, evidence, exhibits)
+
+
+def _discrimination(study: Study, evidence: Evidence) -> Iterator[Block]:
+    """What the ROC curves show: the AUC of every model on the patients it was made from."""
+    table = "compare/discrimination"
+    values: dict[str, Value] = {}
+    parts = []
+    for i, model in enumerate(study.config.models):
+        where = {"model": model.name, "group": "patients"}
+        key = "abcdefghijklmnopqrstuvwxyz"[i % 26] * (1 + i // 26)
+        values[f"auc_{key}"] = evidence.estimate(table, 2, kind="unit", **where)
+        values[f"model_{key}"] = model_said(study, model.name)
+        parts.append(f"{{auc_{key}}} for the {{model_{key}}}")
+    yield paragraph(f"In the patients they were made from, the AUC was {joined(parts)}.", **values)
 
 
 def _nested(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[Block]:
@@ -197,12 +210,12 @@ def _nested(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[Bl
     for reduced in evidence.table(table)["model_2"].unique():
         test = evidence.row(table, model_2=reduced, measure="added_terms")
         yield paragraph(
-            "Against the model {reduced} the terms it lacks add information ({test}); they change "
-            "the corrected AUC by {change}."
+            "The terms the {reduced} lacks add information ({test}); with them the corrected AUC "
+            "changes by {change}."
             if test["p_value"] < SIGNIFICANCE
-            else "Against the model {reduced} no added information was shown ({test}); the "
-            "corrected AUC changes by {change}.",
-            reduced=said(study, "models", reduced),
+            else "The terms the {reduced} lacks were not shown to add information ({test}); with "
+            "them the corrected AUC changes by {change}.",
+            reduced=model_said(study, reduced),
             test=evidence.p_value(table, model_2=reduced, measure="added_terms"),
             change=evidence.estimate(table, 3, model_2=reduced, measure="auc_change"),
         )
@@ -232,124 +245,32 @@ def _comparator(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterato
 
 
 def _decision(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[Block]:
-    yield paragraph(
-        "Over the stated range, net benefit is corrected for optimism and compared with treating "
-        "all and treating none."
-    )
+    yield _net_benefit(study, evidence)
     yield exhibits.figure("decision")
     yield exhibits.table("net_benefit")
 
 
-def _external(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[Block]:
-    for cohort in study.config.cohorts.external:
-        model = external_model(study, evidence, cohort)
-        table = f"external/{cohort}_{model}"
-        yield paragraph(
-            "In the cohort {cohort} the {model} had an AUC of {auc}, a calibration intercept of "
-            "{intercept}, a calibration slope of {slope} and a ratio of observed to expected "
-            "events of {oe}.",
-            cohort=said(study, "cohorts.external", cohort),
-            model=said(study, "models", model_word(study, model)),
-            auc=evidence.estimate(table, 2, kind="unit", measure="auc", group="overall"),
-            intercept=evidence.estimate(
-                table, 2, measure="calibration_in_the_large", group="overall"
-            ),
-            slope=evidence.estimate(table, 2, measure="calibration_slope", group="overall"),
-            oe=evidence.estimate(table, 2, measure="oe_ratio", group="overall"),
-        )
-        yield _shift(study, evidence, cohort)
-        yield exhibits.figure(f"external_{cohort}")
-    if study.config.cohorts.external:
-        yield exhibits.table("external")
-    if "auc_comparison" in exhibits.tables:
-        yield from _contrasts(study, evidence, exhibits)
-
-
-def _contrasts(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[Block]:
-    """The nomogram against every other model, in patients none was fitted to."""
-    table = "contrasts/auc"
-    for row in evidence.table(table).to_dict("records"):
-        where = {"group": row["group"], "model_1": row["model_1"], "model_2": row["model_2"]}
-        yield paragraph(
-            "In the cohort {cohort} the AUC of the {first} minus that of the {second} was {change} "
-            "({p}, adjusted).",
-            cohort=said(study, "cohorts.external", row["group"]),
-            first=said(study, "models", row["model_1"]),
-            second=said(study, "models", row["model_2"]),
-            change=evidence.estimate(table, 3, **where),
-            p=evidence.p_value(table, column="p_adjusted", **where),
-        )
-    yield exhibits.table("auc_comparison")
-
-
-def _readers(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[Block]:
-    if not evidence.has("readers/readers"):
-        return
-    frame = evidence.table("readers/readers")
-    for row in frame[frame["measure"] == "difference"].to_dict("records"):
-        if "group" in row and not pd.isna(row["group"]):
-            continue
-        where = {"measure": "difference", "condition": row["condition"]}
-        yield paragraph(
-            "Averaged over readers, the difference in AUC ({condition}) was {change} ({p}).",
-            condition=Value(
-                _address("readers/readers", where, "condition"),
-                str(row["condition"]).replace(" - ", " minus "),
-            ),
-            change=_reader_value(evidence, row, where),
-            p=Value(
-                _address("readers/readers", where, "p_value"),
-                format_p(row["p_value"], preset=evidence.preset, symbol=True),
-            ),
-        )
-    yield exhibits.figure("readers")
-    yield exhibits.table("readers")
-    if "reader_effects" in exhibits.tables:
-        yield exhibits.table("reader_effects")
-
-
-def _reader_value(evidence: Evidence, row: dict[str, Any], where: dict[str, str]) -> Value:
-    limits = (row["estimate"], row["conf_low"], row["conf_high"])
-    text = format_estimate(*limits, decimals=3, preset=evidence.preset)
-    return Value(_address("readers/readers", where, "estimate"), text)
-
-
-def _address(table: str, where: dict[str, str], column: str) -> str:
-    rows = ",".join(f"{name}={value}" for name, value in where.items())
-    return f"{table}.csv[{rows}].{column}"
-
-
-def _shift(study: Study, evidence: Evidence, cohort: str) -> Paragraph:
-    row = evidence.row("fuse/shift", group=cohort)
-    verdict = (
-        "the network sees another distribution there: recalibrate before use"
-        if str(row["shifted"]) == "True"
-        else "no shift beyond the tolerance"
+def _net_benefit(study: Study, evidence: Evidence) -> Paragraph:
+    """The nomogram at the middle of the range, and where it is worth more than both extremes."""
+    name = study.config.nomogram.name
+    table = f"validate/{name}_decision"
+    curves = evidence.table(table)
+    thresholds = study.config.decision.thresholds()
+    middle = float(thresholds[len(thresholds) // 2])
+    wide = curves.pivot_table(
+        index="threshold_probability", columns="model", values="net_benefit", sort=False
     )
+    better = wide[name] > wide.drop(columns=name).max(axis="columns")
+    shown = f"{table}.csv[threshold_probability={middle:g}].net_benefit"
+    at = wide.iloc[len(wide) // 2]
     return paragraph(
-        "The network's mean logit lies {difference} standard deviations from development; "
-        + verdict
-        + ".",
-        difference=evidence.estimate("fuse/shift", 2, group=cohort),
+        "At a threshold probability of {middle} the nomogram's net benefit, corrected for "
+        "optimism, was {own}, against {all} for treating all and {none} for treating none. It lay "
+        "above both at {better} of the {n} thresholds of the stated range.",
+        middle=Value(f"{table}.csv.threshold_probability", format_risk(middle)),
+        own=evidence.fact(shown, at[name], 3),
+        all=evidence.fact(shown, at["treat_all"], 3),
+        none=evidence.fact(shown, at["treat_none"], 3),
+        better=evidence.fact(f"{table}.csv.net_benefit", int(better.sum())),
+        n=evidence.fact(f"{table}.csv.threshold_probability", len(wide)),
     )
-
-
-def _truth(study: Study, evidence: Evidence, exhibits: Exhibits) -> Iterator[Block]:
-    if not evidence.has("truth/truth"):
-        return
-    row = evidence.row("truth/truth", measure="auc")
-    yield paragraph(
-        "This study is synthetic, so its promises can be checked: {n} fresh patients were drawn "
-        "from the same law, photographed, and put through the frozen networks and nomogram. The "
-        "nomogram's AUC in them was {found}, against {promised} promised by internal validation "
-        "and {best} with the true risk itself. Net benefit is taken at the prevalence of "
-        "development.",
-        n=evidence.fact("truth/truth.csv.n", int(row["n"])),
-        found=evidence.estimate("truth/truth", 3, kind="unit", measure="auc"),
-        promised=evidence.number("truth/truth", "promised", 3, measure="auc"),
-        best=Value(
-            "truth/truth.csv[measure=auc].best_possible",
-            format_auc(row["best_possible"], 3, preset=evidence.preset),
-        ),
-    )
-    yield exhibits.table("truth")

@@ -21,6 +21,7 @@ from reports.stages import (
 )
 from reports.study import STUDY_FILE, Study
 from reports.synthetic import TRUTH_FILE
+from reports.training import train_config
 
 
 def _tables(study: Study) -> Iterator[Path]:
@@ -30,7 +31,7 @@ def _tables(study: Study) -> Iterator[Path]:
 
 def _pictures(study: Study) -> Iterator[Path]:
     yield from _tables(study)
-    for column in ("path", "mask"):
+    for column in ("path", "mask", "doppler_path", "doppler_mask", "gate"):
         if column in study.images:
             yield from (study.root / path for path in study.images[column].dropna().unique())
 
@@ -43,11 +44,23 @@ def _predictions(study: Study) -> Iterator[Path]:
 def _networks(study: Study) -> dict[str, object]:
     config = study.config
     return {
-        "networks": {name: network.model_dump() for name, network in config.networks.items()},
+        "networks": {name: train_config(study, name).to_json() for name in config.networks},
+        "ensembles": config.ensembles,
+        "shown": {name: [n.modality, n.gate] for name, n in config.networks.items()},
         "outcome": config.outcome.model_dump(),
         "exclusions": [rule.model_dump() for rule in config.exclusions],
         "cohorts": config.cohorts.model_dump(),
         "seed": config.seed,
+    }
+
+
+def _predictions_of(study: Study) -> dict[str, object]:
+    """What the tables that networks hand on depend on, beside the networks."""
+    config = study.config
+    return {
+        **_networks(study),
+        "fusion": config.fusion.model_dump(),
+        "intended_use": config.intended_use,
     }
 
 
@@ -105,7 +118,7 @@ STAGES: tuple[Stage, ...] = (
         title="Predicting the external cohorts",
         work=network.predict,
         needs=("train",),
-        settings=_networks,
+        settings=_predictions_of,
         inputs=_pictures,
         applies=_has_networks,
     ),
@@ -167,7 +180,7 @@ STAGES: tuple[Stage, ...] = (
         title="Explaining the network",
         work=explain.explain_network,
         needs=("train", "fuse"),
-        settings=_networks,
+        settings=_predictions_of,
         inputs=_pictures,
         applies=_has_networks,
     ),
@@ -212,6 +225,7 @@ STAGES: tuple[Stage, ...] = (
             "check",
             "describe",
             "train",
+            "predict",
             "fuse",
             "fit",
             "validate",

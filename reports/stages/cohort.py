@@ -25,25 +25,26 @@ def check_tables(work: Workspace) -> None:
 
 
 def describe_cohorts(work: Workspace) -> None:
-    """Participant flow and Table 1."""
+    """Participant flow and Table 1; what is skewed in development has its quartiles everywhere."""
     study = work.study
     write_csv(work.folder / "flow.csv", participant_flow(study))
     development = study.development
     variables = covariates(study)
+    quartiles = skewed(development, variables)
     by = study.config.outcome.column
     write_csv(
         work.folder / "development.csv",
-        describe(
-            development, by=by, variables=variables, nonnormal=skewed(development, variables)
-        ).frame(),
+        describe(development, by=by, variables=variables, nonnormal=quartiles).frame(),
     )
     with_values = _cohorts_with_covariates(study, variables)
     if len(with_values) > 1:
-        both = study.cohort(*with_values)
         write_csv(
             work.folder / "cohorts.csv",
             describe(
-                both, by="cohort", variables=[*variables, by], nonnormal=skewed(both, variables)
+                study.cohort(*with_values),
+                by="cohort",
+                variables=[*variables, by],
+                nonnormal=quartiles,
             ).frame(),
         )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reports.files import write_csv
-from reports.pipeline import Workspace
+from reports.files import read_csv, write_csv
+from reports.pipeline import Workspace, cohort_file
 from reports.stages.model import TEXT_IDS
 from usstats.delong import compare_auc
 
@@ -14,7 +14,7 @@ def contrast_models(work: Workspace) -> None:
     """The nomogram against every other model in each external cohort, Holm-adjusted (R06, R07)."""
     frames = []
     for cohort in work.study.config.cohorts.external:
-        table = pd.read_csv(work.of("external") / f"{cohort}_risks.csv", dtype=TEXT_IDS)
+        table = read_csv(work.of("external") / f"{cohort_file(cohort)}_risks.csv", dtype=TEXT_IDS)
         models = [model.name for model in work.study.config.models if model.name in table]
         if len(models) < 2:
             continue

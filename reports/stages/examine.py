@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from reports.files import write_csv
-from reports.pipeline import Workspace
+from reports.files import read_csv, write_csv
+from reports.pipeline import Workspace, cohort_file
 from reports.stages.model import read_fit, read_patients
 from reports.study import DL_COLUMN, Study
 from usstats.errors import ArgumentError, SmallSampleWarning
@@ -21,6 +21,8 @@ WORST = 3
 #: A subgroup of fewer patients is not shown on its own.
 LEAST_GROUP = 5
 MEASURES = ("auc", "oe_ratio")
+#: Half-width at which the overall risk is called precise (Riley's third criterion).
+MARGIN = 0.05
 
 
 def examine(work: Workspace) -> None:
@@ -38,7 +40,9 @@ def honest_risks(work: Workspace) -> Iterator[pd.DataFrame]:
     development = read_patients(work, "development")
     yield development.assign(model=DL_COLUMN, risk=development[DL_COLUMN])
     for cohort in study.config.cohorts.external:
-        risks = pd.read_csv(work.of("external") / f"{cohort}_risks.csv", dtype={"patient_id": str})
+        risks = read_csv(
+            work.of("external") / f"{cohort_file(cohort)}_risks.csv", dtype={"patient_id": str}
+        )
         name = study.config.nomogram.name
         model = name if name in risks else DL_COLUMN
         found = risks[["patient_id"]].assign(risk=risks[model], model=model)
@@ -85,7 +89,8 @@ def _evaluated(patients: pd.DataFrame, by: str, labels: pd.Series | None) -> pd.
     rows = rows[rows["group"] == "overall"] if labels is None else rows[rows["group"] != "overall"]
     columns = ["measure", "estimate", "conf_low", "conf_high", "conf_level", "n", "n_event"]
     group = rows["group"].str.removeprefix("group ")
-    return rows[columns].assign(by=by, group=group if labels is not None else "all")
+    found = rows[columns].assign(by=by, group=group if labels is not None else "all")
+    return found.sort_values("group", kind="stable")
 
 
 def failures(work: Workspace, patients: pd.DataFrame) -> pd.DataFrame:
@@ -108,7 +113,7 @@ def _images_of(work: Workspace, patients: pd.Series) -> pd.DataFrame:
     images = images[images["patient_id"].isin(patients)]
     overlap = work.of("explain") / "overlap.csv"
     if overlap.is_file():
-        energy = pd.read_csv(overlap, dtype={"image_id": str})[["image_id", "energy_in_mask"]]
+        energy = read_csv(overlap, dtype={"image_id": str})[["image_id", "energy_in_mask"]]
         images = images.merge(energy, on="image_id", how="left", validate="1:1")
     else:
         images = images.assign(energy_in_mask=np.nan)
@@ -126,7 +131,7 @@ def sample_sizes(work: Workspace) -> pd.DataFrame:
     study = work.study
     fits = [read_fit(work, model.name) for model in study.config.models]
     parameters = len({name for fit in fits for name in fit.params.index if name != "Intercept"})
-    corrected = pd.read_csv(work.of("validate") / f"{study.config.nomogram.name}_auc.csv")
+    corrected = read_csv(work.of("validate") / f"{study.config.nomogram.name}_auc.csv")
     auc = float(corrected["estimate"].iloc[0])
     cohorts = {"development": list(study.config.cohorts.development)}
     cohorts |= {name: [name] for name in study.config.cohorts.external}
@@ -140,8 +145,9 @@ def sample_sizes(work: Workspace) -> pd.DataFrame:
 def _size_rows(patients: pd.DataFrame, purpose: str, parameters: int, auc: float) -> pd.DataFrame:
     """Frame of the requirement with the patients there are; one empty row where there is none."""
     needed = _needed(purpose, parameters, float(patients["event"].mean()), auc)
-    rows = needed.frame() if needed else pd.DataFrame({"criterion": ["required"]})
+    rows = needed.frame() if needed else pd.DataFrame({"criterion": ["required"], "n": [np.nan]})
     return rows.assign(
+        margin=np.where(rows["criterion"] == "overall risk", MARGIN, np.nan),
         purpose=purpose,
         anticipated_auc=auc,
         n_have=len(patients),
@@ -154,7 +160,7 @@ def _needed(purpose: str, parameters: int, rate: float, auc: float) -> SampleSiz
     """The requirement; none where the performance found cannot be planned with."""
     try:
         if purpose == "development":
-            return sample_size_development(parameters, rate, auc=auc)
+            return sample_size_development(parameters, rate, auc=auc, margin=MARGIN)
         return sample_size_validation(rate, auc)
     except ArgumentError:
         return None

@@ -8,8 +8,9 @@ import pandas as pd
 
 from reports.checklists import reporting_tables
 from reports.evidence import Evidence
-from reports.narrative.results import external_model
-from reports.pipeline import Workspace
+from reports.narrative.networks import mean_dice_of
+from reports.narrative.words import cohort_words, external_model
+from reports.pipeline import Workspace, cohort_file
 from reports.stages.draw import term_labels
 from reports.stages.model import read_fit
 from reports.stages.readers import saved_readers
@@ -29,12 +30,11 @@ from reports.tables import (
     performance_table,
     reader_effect_table,
     reader_table,
+    segmentation_table,
     table_one,
     truth_table,
 )
 from usstats._describe.table_one import OVERALL
-
-NUMBERS = "esr"
 
 
 def manuscript_tables(work: Workspace, evidence: Evidence) -> Iterator[Table]:
@@ -42,16 +42,19 @@ def manuscript_tables(work: Workspace, evidence: Evidence) -> Iterator[Table]:
     yield from _patients(work, evidence)
     yield from _models(work, evidence)
     yield from _performance(work, evidence)
+    dice = mean_dice_of(work.study, evidence)
+    if not dice.empty:
+        yield segmentation_table(dice, preset=evidence.preset)
     if evidence.has("readers/readers"):
-        yield from _readers(work)
-    yield from reporting_tables(evidence, preset=NUMBERS)
+        yield from _readers(work, evidence)
+    yield from reporting_tables(evidence, preset=evidence.preset)
     if evidence.has("truth/truth"):
-        yield truth_table(evidence.table("truth/truth"), preset=NUMBERS)
+        yield truth_table(evidence.table("truth/truth"), preset=evidence.preset)
 
 
 def _patients(work: Workspace, evidence: Evidence) -> Iterator[Table]:
     study = work.study
-    yield flow_table(evidence.table("describe/flow"), preset=NUMBERS)
+    yield flow_table(evidence.table("describe/flow"), preset=evidence.preset)
     described = evidence.table("describe/development")
     development = study.config.cohorts.development
     outcome = study.config.outcome.column
@@ -61,14 +64,14 @@ def _patients(work: Workspace, evidence: Evidence) -> Iterator[Table]:
         labels=study.labels,
         title="Development cohort by outcome",
         table_id="patients",
-        preset=NUMBERS,
+        preset=evidence.preset,
     )
     if (described["n_missing"] > 0).any():
         yield missing_table(
             described,
             labels=study.labels,
             title="Missing values in the development cohort",
-            preset=NUMBERS,
+            preset=evidence.preset,
         )
     if evidence.has("describe/cohorts"):
         cohorts = list(dict.fromkeys(evidence.table("describe/cohorts")["group"]))
@@ -80,7 +83,7 @@ def _patients(work: Workspace, evidence: Evidence) -> Iterator[Table]:
             group_labels={name: cohort_words(name) for name in cohorts},
             title="Development and external cohorts",
             table_id="cohorts",
-            preset=NUMBERS,
+            preset=evidence.preset,
         )
 
 
@@ -98,8 +101,10 @@ def image_counts(work: Workspace, cohorts: list[str], *, by: str) -> pd.DataFram
 
 def _models(work: Workspace, evidence: Evidence) -> Iterator[Table]:
     name, labels = work.study.config.nomogram.name, term_labels(work.study)
-    yield model_table(read_fit(work, name), labels=labels, preset=NUMBERS)
-    yield odds_ratio_table(evidence.table(f"fit/{name}_odds_ratios"), labels=labels, preset=NUMBERS)
+    yield model_table(read_fit(work, name), labels=labels, preset=evidence.preset)
+    yield odds_ratio_table(
+        evidence.table(f"fit/{name}_odds_ratios"), labels=labels, preset=evidence.preset
+    )
 
 
 def _performance(work: Workspace, evidence: Evidence) -> Iterator[Table]:
@@ -109,26 +114,26 @@ def _performance(work: Workspace, evidence: Evidence) -> Iterator[Table]:
         evidence.table(f"validate/{name}"),
         external_frames(work, evidence, only=name),
         intervals=evidence.table(f"validate/{name}_auc"),
-        preset=NUMBERS,
+        preset=evidence.preset,
     )
     if evidence.has("compare/nested"):
-        yield nested_table(evidence.table("compare/nested"), preset=NUMBERS)
+        yield nested_table(evidence.table("compare/nested"), preset=evidence.preset)
     comparator = study.config.comparator
     if comparator is not None:
         yield comparator_table(
-            evidence.table("compare/comparator"), label=comparator.label, preset=NUMBERS
+            evidence.table("compare/comparator"), label=comparator.label, preset=evidence.preset
         )
-    yield accuracy_table(_accuracy_frames(work, evidence), preset=NUMBERS)
-    yield _net_benefit(work)
+    yield accuracy_table(_accuracy_frames(work, evidence), preset=evidence.preset)
+    yield _net_benefit(work, evidence)
     if study.config.cohorts.external:
-        yield external_table(external_frames(work, evidence), preset=NUMBERS)
+        yield external_table(external_frames(work, evidence), preset=evidence.preset)
     if evidence.has("contrasts/auc"):
         cohorts = {name: cohort_words(name) for name in study.config.cohorts.external}
         yield auc_table(
             evidence.table("contrasts/auc"),
             labels=cohorts,
             title="Areas under the curve of the frozen models in external cohorts",
-            preset=NUMBERS,
+            preset=evidence.preset,
         )
 
 
@@ -141,7 +146,7 @@ def external_frames(
         for cohort in work.study.config.cohorts.external
     }
     return {
-        cohort_words(cohort): evidence.table(f"external/{cohort}_{model}")
+        cohort_words(cohort): evidence.table(f"external/{cohort_file(cohort)}_{model}")
         for cohort, model in found.items()
         if only in (None, model)
     }
@@ -150,12 +155,14 @@ def external_frames(
 def _accuracy_frames(work: Workspace, evidence: Evidence) -> Mapping[str, pd.DataFrame]:
     frames = {"Development (apparent)": evidence.table("fit/accuracy")}
     for cohort in work.study.config.cohorts.external:
-        if evidence.has(f"external/{cohort}_accuracy"):
-            frames[cohort_words(cohort)] = evidence.table(f"external/{cohort}_accuracy")
+        if evidence.has(f"external/{cohort_file(cohort)}_accuracy"):
+            frames[cohort_words(cohort)] = evidence.table(
+                f"external/{cohort_file(cohort)}_accuracy"
+            )
     return frames
 
 
-def _net_benefit(work: Workspace) -> Table:
+def _net_benefit(work: Workspace, evidence: Evidence) -> Table:
     """Corrected net benefit at both ends and the middle of the stated range."""
     models = [model.name for model in work.study.config.models]
     thresholds = work.study.config.decision.thresholds()
@@ -163,22 +170,12 @@ def _net_benefit(work: Workspace) -> Table:
         corrected_decision(work.of("validate"), models),
         thresholds=[float(thresholds[i]) for i in (0, len(thresholds) // 2, -1)],
         title="Net benefit, corrected for optimism",
-        preset=NUMBERS,
+        preset=evidence.preset,
     )
 
 
-def _readers(work: Workspace) -> Iterator[Table]:
+def _readers(work: Workspace, evidence: Evidence) -> Iterator[Table]:
     frame, groups = saved_readers(work.of("readers"))
-    yield reader_table(frame, groups=groups, title="Readers by condition", preset=NUMBERS)
+    yield reader_table(frame, groups=groups, title="Readers by condition", preset=evidence.preset)
     if (frame["measure"] == "difference").any():
-        yield reader_effect_table(frame, preset=NUMBERS)
-
-
-def cohort_words(name: str) -> str:
-    """A cohort's name as a header.
-
-    >>> cohort_words("centre_2")
-    'Centre 2'
-    """
-    words = name.replace("_", " ")
-    return words[:1].upper() + words[1:]
+        yield reader_effect_table(frame, preset=evidence.preset)

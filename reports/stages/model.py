@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports.files import write_csv, write_json
-from reports.pipeline import Workspace
-from reports.study import Model, Study
+from reports.files import read_csv, write_csv, write_json
+from reports.pipeline import Workspace, cohort_file
+from reports.study import RESAMPLED_COPIES, Model, Study
 from usstats.fusion import logit_shift, patient_probability
 from usstats.imputation import Imputations, impute
 from usstats.logistic import LogisticFit, fit_logistic
@@ -24,9 +24,6 @@ from usstats.thresholds import choose_threshold, diagnostic_accuracy
 #: Identifiers are text, however much they look like numbers.
 TEXT_IDS = {"patient_id": str, "image_id": str, "cohort": str}
 
-#: Completed copies inside each resample: enough for a mean, few enough for a thousand of them.
-RESAMPLED_COPIES = 5
-
 Fit = LogisticFit | PooledFit
 Completed = pd.DataFrame | Imputations
 
@@ -34,13 +31,13 @@ Completed = pd.DataFrame | Imputations
 def fuse(work: Workspace) -> None:
     """One row a patient: the covariates and the network's out-of-fold probability (R01, R02)."""
     study = work.study
-    predictions = pd.read_csv(predictions_path(work), dtype=TEXT_IDS)
+    predictions = read_csv(predictions_path(work), dtype=TEXT_IDS)
     development = study.config.cohorts.development
     write_csv(work.folder / "development.csv", fused(study, predictions, *development))
     shifts = []
     for cohort in study.config.cohorts.external:
         external = fused(study, predictions, cohort)
-        write_csv(work.folder / f"{cohort}.csv", external)
+        write_csv(work.folder / f"{cohort_file(cohort)}.csv", external)
         same_network = study.config.network_for(cohort)
         home = fused(study, predictions, *development, network=same_network)
         shift = logit_shift(home["dl_prob"], external["dl_prob"])
@@ -101,14 +98,15 @@ def fit(work: Workspace) -> None:
 
 def read_patients(work: Workspace, cohort: str) -> pd.DataFrame:
     """A fused cohort as `fuse` wrote it, factors kept as text."""
-    path = work.of("fuse") / f"{cohort}.csv"
+    name = cohort if cohort == "development" else cohort_file(cohort)
+    path = work.of("fuse") / f"{name}.csv"
     factors = {
         term.name: str
         for model in work.study.config.models
         for term in model.terms
         if term.type == "factor"
     }
-    return pd.read_csv(path, dtype={**TEXT_IDS, **factors}, keep_default_na=False, na_values=[""])
+    return read_csv(path, dtype={**TEXT_IDS, **factors})
 
 
 def complete(study: Study, patients: pd.DataFrame) -> Completed:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from reports.files import write_csv
-from reports.pipeline import WORKERS, Workspace
+from reports.files import read_csv, write_csv
+from reports.pipeline import WORKERS, Workspace, cohort_file
 from reports.stages.model import (
     TEXT_IDS,
     Completed,
@@ -103,7 +103,7 @@ def _is_nested(reduced: Model, full: Model) -> bool:
 def _image_level(work: Workspace) -> list[pd.DataFrame]:
     """AUC of each network over images, with intervals over patients (R05)."""
     study = work.study
-    predictions = pd.read_csv(predictions_path(work), dtype=TEXT_IDS)
+    predictions = read_csv(predictions_path(work), dtype=TEXT_IDS)
     events = study.included.set_index("patient_id")["event"]
     rows = predictions[predictions["role"] == "out_of_fold"]
     frames = []
@@ -171,9 +171,9 @@ def external(work: Workspace) -> None:
     study = work.study
     development = read_patients(work, "development")
     for cohort in study.config.cohorts.external:
-        patients = read_patients(work, cohort)
+        patients, file = read_patients(work, cohort), cohort_file(cohort)
         risks = _external_risks(work, development, patients)
-        write_csv(work.folder / f"{cohort}_risks.csv", _risk_table(patients, risks))
+        write_csv(work.folder / f"{file}_risks.csv", _risk_table(patients, risks))
         for name, risk in risks.items():
             result = evaluate(
                 patients["event"],
@@ -182,8 +182,8 @@ def external(work: Workspace) -> None:
                 n_boot=study.config.validation.n_boot,
                 seed=study.config.seed,
             )
-            write_csv(work.folder / f"{cohort}_{name}.csv", result.frame())
-            label = f"{cohort}_{name}"
+            label = f"{file}_{name}"
+            write_csv(work.folder / f"{label}.csv", result.frame())
             curve = result.net_benefit.frame().replace({"model": {"model": name}})
             write_csv(work.folder / f"{label}_decision.csv", curve)
             save_calibration(work.folder, label, result.calibration)
@@ -195,7 +195,7 @@ def external(work: Workspace) -> None:
                 risks[study.config.nomogram.name],
                 threshold=frozen_threshold(work),
             )
-            write_csv(work.folder / f"{cohort}_accuracy.csv", accuracy.frame())
+            write_csv(work.folder / f"{file}_accuracy.csv", accuracy.frame())
 
 
 def _external_risks(

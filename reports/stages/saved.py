@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.files import write_csv, write_json
+from reports.files import read_csv, write_csv, write_json
 from usstats.calibration import Calibration
 from usstats.instability import Instability
 from usstats.plots.instability import MOST_MODELS
@@ -40,7 +40,7 @@ def save_instability(folder: Path, instability: Instability) -> None:
 def corrected_decision(folder: Path, models: Sequence[str]) -> pd.DataFrame:
     """Corrected net benefit of every model, then of treating all and none, once."""
     curves = pd.concat(
-        [pd.read_csv(folder / f"{name}_decision.csv") for name in models], ignore_index=True
+        [read_csv(folder / f"{name}_decision.csv") for name in models], ignore_index=True
     )
     once = curves.drop_duplicates(["model", "threshold_probability"])
     own = once["model"].isin(models)
@@ -57,12 +57,12 @@ class SavedRoc:
     @property
     def auc(self) -> Estimate:
         """The area with its interval."""
-        row = pd.read_csv(self.folder / f"{self.name}_auc.csv").iloc[0]
+        row = read_csv(self.folder / f"{self.name}_auc.csv").iloc[0]
         return Estimate(**row.to_dict())
 
     def frame(self) -> pd.DataFrame:
         """threshold, sensitivity, specificity and the band."""
-        return pd.read_csv(self.folder / f"{self.name}_roc.csv")
+        return read_csv(self.folder / f"{self.name}_roc.csv")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,15 +74,15 @@ class SavedCalibration:
 
     def frame(self) -> pd.DataFrame:
         """The measures."""
-        return pd.read_csv(self.folder / f"{self.name}_calibration.csv")
+        return read_csv(self.folder / f"{self.name}_calibration.csv")
 
     def curve(self) -> pd.DataFrame:
         """The smooth curve with its band."""
-        return pd.read_csv(self.folder / f"{self.name}_curve.csv")
+        return read_csv(self.folder / f"{self.name}_curve.csv")
 
     def histogram(self) -> pd.DataFrame:
         """Events and non-events by risk."""
-        return pd.read_csv(self.folder / f"{self.name}_histogram.csv")
+        return read_csv(self.folder / f"{self.name}_histogram.csv")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +93,11 @@ class SavedInstability:
 
     def frame(self) -> pd.DataFrame:
         """One row a patient."""
-        return pd.read_csv(self.folder / "instability.csv")
+        return read_csv(self.folder / "instability.csv")
 
     def prediction_frame(self) -> pd.DataFrame:
         """One row a refitted risk."""
-        return pd.read_csv(self.folder / "instability_cloud.csv")
+        return read_csv(self.folder / "instability_cloud.csv")
 
 
 @dataclass(frozen=True, kw_only=True)

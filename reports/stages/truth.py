@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from reports.files import write_csv
+from reports.files import read_csv, write_csv
 from reports.pipeline import Workspace
 from reports.stages.model import read_fit
-from reports.stages.network import network_folder
+from reports.stages.network import GATES, combined, predict_members
 from reports.study import Study
 from reports.synthetic import TRUTH_FILE, Truth
 from usstats.decision import decision_curve
@@ -49,8 +49,8 @@ def compare_with_truth(work: Workspace) -> None:
 def promises(work: Workspace, at: float) -> list[float]:
     """The optimism-corrected values of internal validation."""
     name = work.study.config.nomogram.name
-    corrected = pd.read_csv(work.of("validate") / f"{name}.csv").set_index("measure")["corrected"]
-    decision = pd.read_csv(work.of("validate") / f"{name}_decision.csv")
+    corrected = read_csv(work.of("validate") / f"{name}.csv").set_index("measure")["corrected"]
+    decision = read_csv(work.of("validate") / f"{name}_decision.csv")
     here = (decision["model"] == name) & np.isclose(decision["threshold_probability"], at)
     return [
         float(corrected["auc"]),
@@ -77,17 +77,13 @@ def middle_threshold(thresholds: np.ndarray) -> float:
 
 def fresh_patients(work: Workspace, law: Truth) -> pd.DataFrame:
     """New patients with new images, put through the study's own fold models."""
-    from dl.data import ImageStudy
-    from dl.predict import predict
-
     study = work.study
     patients = law.draw_patients(N_FRESH, seed=study.config.seed + 1, missing=False)
     with tempfile.TemporaryDirectory(dir=work.folder) as scratch:
         images = law.draw_images(patients, Path(scratch), seed=study.config.seed + 1)
-        predictions = predict(
-            network_folder(work, study.config.fusion.network),
-            ImageStudy(images=images, root=Path(scratch)),
-        )
+        name, root = study.config.fusion.network, Path(scratch)
+        tables = predict_members(work, name, images, root=root, gates=root / GATES)
+        predictions = combined(study, name, tables)
     probability = patient_probability(predictions, aggregate=study.config.fusion.aggregate)
     event = (patients[study.config.outcome.column] == study.config.outcome.positive).astype(int)
     return patients.assign(event=event).merge(probability, on="patient_id", validate="1:1")

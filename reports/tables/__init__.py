@@ -8,6 +8,7 @@ from reports.tables.latex import latex_text
 from reports.tables.model import equation_text, model_table, odds_ratio_table
 from reports.tables.planning import Plan, sample_size_table
 from reports.tables.readers import reader_effect_table, reader_table
+from reports.tables.segmentation import segmentation_table
 from reports.tables.spreadsheet import xlsx_bytes
 from reports.tables.table import Table, footnote_mark
 from reports.tables.validation import (
@@ -43,6 +44,7 @@ __all__ = [
     "reader_effect_table",
     "reader_table",
     "sample_size_table",
+    "segmentation_table",
     "table_one",
     "truth_table",
     "write_table",

@@ -63,7 +63,11 @@ def accuracy_table(
         title=title,
         columns=columns,
         rows=rows,
-        notes=(*_threshold_notes(frames, style), *sample_notes(tables), *method_note(frames)),
+        notes=(
+            *_threshold_notes(frames, style),
+            *sample_notes(tables),
+            *method_note(frames, names),
+        ),
         abbreviations=abbreviations_in(*columns, *(row[0] for row in rows)),
     )
 

@@ -225,7 +225,8 @@ class _Writer:
         headers = ("SMD",) if self.has_smd else ()
         if not self.has_p:
             return headers, ()
-        methods = ", ".join(dict.fromkeys(self.frame["method"].dropna().astype(str)))
+        tests = dict.fromkeys(self.frame["method"].dropna().astype(str))
+        methods = "; ".join(_test_words(test) for test in tests)
         kind = "Adjusted" if self.p_column == "p_adjusted" else "Descriptive, not adjusted"
         header = f"{self.style.p_symbol} value{footnote_mark(0)}"
         return (*headers, header), (f"{kind} for the number of comparisons ({methods}).",)
@@ -280,6 +281,16 @@ class _Writer:
 
     def _no_extras(self) -> tuple[str, ...]:
         return ("",) * (self.has_smd + self.has_p)
+
+
+def _test_words(test: str) -> str:
+    """A test's name with what it assumes.
+
+    >>> _test_words("t test, equal variances"), _test_words("Kruskal-Wallis test")
+    ('t test with equal variances', 'Kruskal-Wallis test')
+    """
+    name, _, assumption = test.partition(", ")
+    return f"{name} with {assumption}" if assumption else name
 
 
 def _flow_cells(

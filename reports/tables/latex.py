@@ -1,6 +1,7 @@
 r"""Tables as LaTeX: booktabs rules, every character escaped, headers on each page.
 
-The text is a fragment for `\input`; its first line names the packages it needs.
+The text is a fragment for `\input`; its first lines are the preamble it needs. There is no
+`siunitx`: a cell such as `0.91 (0.86-0.95)` is text, aligned at its mark by invisible digits.
 """
 
 from __future__ import annotations
@@ -8,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from reports.markup import italic_runs
-from reports.tables.table import PORTRAIT_CHARACTERS, Table
+from reports.tables.table import LANDSCAPE_CHARACTERS, PORTRAIT_CHARACTERS, Table
 
 __all__ = ["escaped", "latex_text"]
 
-PACKAGES = r"% \usepackage{array,booktabs,longtable,pdflscape}"
+PREAMBLE = (
+    r"% Preamble: \usepackage[T1]{fontenc} \usepackage{array,booktabs,longtable,pdflscape}",
+    "% For A4 with margins of 25 mm; letters beyond Latin and Greek need XeLaTeX or LuaLaTeX.",
+)
 _LONGEST_LINE = 40
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -38,14 +42,24 @@ _SPECIAL = {
     "≤": r"\ensuremath{\leq}",
     "≥": r"\ensuremath{\geq}",
     "∞": r"\ensuremath{\infty}",
+    "≈": r"\ensuremath{\approx}",
+    "≠": r"\ensuremath{\neq}",
+    "→": r"\ensuremath{\rightarrow}",
     "′": r"\ensuremath{'}",
     "\N{NO-BREAK SPACE}": "~",
 }
+_LETTERS = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau "
+    "upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
+)
+_GREEK = dict(zip("αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ", _LETTERS.split(), strict=True))
 _RAISED = dict(
     zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ", "0123456789-abcdefghijklmnoprstuvwxyz", strict=True)
 )
 _ESCAPES = str.maketrans(
-    _SPECIAL | {mark: rf"\textsuperscript{{{plain}}}" for mark, plain in _RAISED.items()}
+    _SPECIAL
+    | {letter: rf"\ensuremath{{\{name}}}" for letter, name in _GREEK.items()}
+    | {mark: rf"\textsuperscript{{{plain}}}" for mark, plain in _RAISED.items()}
 )
 
 
@@ -77,8 +91,9 @@ def latex_text(table: Table) -> str:
     --------
     >>> table = Table(id="t", title="AUC", columns=("Model", "AUC"), rows=(("Nomogram", "0.91"),))
     >>> print(latex_text(table))
-    % \usepackage{array,booktabs,longtable,pdflscape}
-    \begingroup\footnotesize
+    % Preamble: \usepackage[T1]{fontenc} \usepackage{array,booktabs,longtable,pdflscape}
+    % For A4 with margins of 25 mm; letters beyond Latin and Greek need XeLaTeX or LuaLaTeX.
+    \begingroup\footnotesize\setlength{\tabcolsep}{3pt}
     \begin{longtable}{@{}ll@{}}
     \caption{AUC}\label{tab:t}\\
     \toprule
@@ -91,13 +106,13 @@ def latex_text(table: Table) -> str:
     \endgroup
     <BLANKLINE>
     """
-    return "\n".join([PACKAGES, *_lines(table), ""])
+    return "\n".join([*PREAMBLE, *_lines(table), ""])
 
 
 def _lines(table: Table) -> Iterator[str]:
     if table.is_wide:
         yield r"\begin{landscape}"
-    yield r"\begingroup\footnotesize"
+    yield r"\begingroup\footnotesize\setlength{\tabcolsep}{3pt}"
     yield rf"\begin{{longtable}}{{@{{}}{_column_types(table)}@{{}}}}"
     yield rf"\caption{{{_text(table.title, table.italics)}}}\label{{tab:{_label(table.id)}}}\\"
     yield r"\toprule"
@@ -131,12 +146,13 @@ def _cells(table: Table, cells: tuple[str, ...], indent: int) -> Iterator[str]:
 
 def _column_types(table: Table) -> str:
     """Natural widths where they fit, shares of the line where texts must break."""
-    widths = table.column_widths
+    room = LANDSCAPE_CHARACTERS if table.is_wide else PORTRAIT_CHARACTERS
     texts = [row[i] for row in table.rows for i, a in enumerate(table.align) if a == "left"]
     too_long = max((len(text) for text in texts), default=0) > _LONGEST_LINE
-    if sum(widths) <= PORTRAIT_CHARACTERS and not too_long:
+    if sum(table.column_widths) <= room and not too_long:
         return "".join("c" if align == "center" else "l" for align in table.align)
-    shares = [width / sum(widths) for width in widths]
+    widths = table.fitted_widths(room)
+    shares = (width / max(sum(widths), room) for width in widths)
     return "".join(
         rf">{{\raggedright\arraybackslash}}p{{\dimexpr{share:.3f}\linewidth-2\tabcolsep\relax}}"
         for share in shares

@@ -54,7 +54,7 @@ def model_table(
     fit: Fit,
     *,
     labels: Labels | None = None,
-    title: str = "The model",
+    title: str = "Model: coefficients, odds ratios and equation",
     table_id: str = "model",
     preset: Preset = "ama",
 ) -> Table:

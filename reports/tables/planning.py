@@ -127,6 +127,10 @@ def _events(row: Mapping[Any, Any], style: NumberPreset) -> str:
 
 
 def _target(row: Mapping[Any, Any], style: NumberPreset) -> str:
+    if row["criterion"] == "overall risk":
+        margin = row.get("margin")
+        known = margin is not None and not pd.isna(margin)
+        return f"margin {format_number(margin, 2, preset=style)}" if known else ""
     shrinkage, error = row.get("shrinkage"), row.get("std_error")
     if shrinkage is not None and not pd.isna(shrinkage):
         return f"shrinkage {format_auc(shrinkage, 2, preset=style)}"

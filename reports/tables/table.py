@@ -6,18 +6,26 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from reports.files import clean_text
 from usstats._check import check_option
 from usstats.errors import ArgumentError
 
-__all__ = ["ALIGNMENTS", "LANDSCAPE_ABOVE", "PORTRAIT_CHARACTERS", "Table", "footnote_mark"]
+__all__ = [
+    "ALIGNMENTS",
+    "LANDSCAPE_ABOVE",
+    "LANDSCAPE_CHARACTERS",
+    "PORTRAIT_CHARACTERS",
+    "Table",
+    "footnote_mark",
+]
 
 ALIGNMENTS = ("left", "decimal", "center")
 #: A table with more columns than this needs a landscape page.
 LANDSCAPE_ABOVE = 7
-#: So many characters of table text fit across a portrait page.
-PORTRAIT_CHARACTERS = 107
+#: So many characters of table text fit across a page, upright and on its side.
+PORTRAIT_CHARACTERS, LANDSCAPE_CHARACTERS = 107, 165
 _LEAST_COLUMN, _LONGEST_COLUMN, _GUTTER = 6, 40, 2
 #: A stub or a text may break from here on, a number never.
 _LONGEST_UNBROKEN = 16
@@ -108,7 +116,7 @@ class Table:
         """(superscript letter, text) of each footnote."""
         return tuple((footnote_mark(i), text) for i, text in enumerate(self.footnotes))
 
-    @property
+    @cached_property
     def whole_widths(self) -> tuple[int, ...]:
         """Characters of the longest whole part of each column, to align at the decimal mark."""
         columns = zip(*self.rows, strict=True) if self.rows else [()] * len(self.columns)
@@ -116,7 +124,7 @@ class Table:
             max((len(self.whole_part(t)) for t in column), default=0) for column in columns
         )
 
-    @property
+    @cached_property
     def column_widths(self) -> tuple[int, ...]:
         """Characters each column needs; one long text counts as so much as a line should hold."""
         return tuple(self._width(position) for position in range(len(self.columns)))
@@ -127,10 +135,24 @@ class Table:
         too_long = sum(self.least_widths) > PORTRAIT_CHARACTERS
         return len(self.columns) > LANDSCAPE_ABOVE or too_long
 
-    @property
+    @cached_property
     def least_widths(self) -> tuple[int, ...]:
         """Characters below which a number or a word of a column would break."""
         return tuple(self._least(position) for position in range(len(self.columns)))
+
+    def fitted_widths(self, room: int) -> tuple[int, ...]:
+        """Characters of each column on a line of `room`: headers and texts break, numbers never.
+
+        A table that needs more than the room gets what it needs.
+        """
+        given = list(self.least_widths)
+        spare = max(room - sum(given), 0)
+        texts_first = sorted(range(len(given)), key=lambda i: (i > 0, self.align[i] != "left"))
+        for i in texts_first:
+            more = min(self.column_widths[i] - given[i], spare)
+            given[i] += more
+            spare -= more
+        return tuple(given)
 
     @property
     def written_abbreviations(self) -> str:

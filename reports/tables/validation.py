@@ -114,9 +114,20 @@ def performance_table(
         title=title,
         columns=columns,
         rows=rows,
-        notes=(*_resample_note(internal), *sample_notes(cohorts), *_withheld_note(cohorts)),
+        notes=(
+            *_resample_note(internal),
+            *sample_notes(cohorts),
+            *_withheld_note(cohorts),
+            *([_EMAX] if "emax" in own.index else []),
+        ),
         abbreviations=abbreviations_in(*columns, *(row[0] for row in rows)),
     )
+
+
+_EMAX = (
+    "Emax in development follows from the calibration intercept and slope of its column; its "
+    "optimism is an error still to be added, not a gain to be taken off."
+)
 
 
 def calibration_table(

@@ -15,6 +15,7 @@ from reports.markup import italic_runs
 from reports.tables.table import Table
 from reports.word import (
     TABLE_STYLE,
+    TABLE_STYLE_ID,
     document_bytes,
     new_document,
     page_room,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_table", "docx_bytes"]
 
-NOTE_PT, INDENT_PT, CHARACTER_PT, ROW_PT = 8, 10, 4.6, 2
+NOTE_PT, INDENT_PT, CHARACTER_PT = 8, 10, 4.6
 #: A digit of the tables' font.
 DIGIT_PT = 5.0
 #: Twentieths of a point left and right of a cell's text.
@@ -123,14 +124,8 @@ def _set_widths(grid: WordTable, table: Table, room: int) -> None:
 
 
 def _widths(table: Table, room: int) -> list[int]:
-    """EMU of each column: as wanted where there is room; headers break first, numbers never."""
-    given = list(table.least_widths)
-    spare = max(int(room / Pt(CHARACTER_PT)) - sum(given), 0)
-    texts_first = sorted(range(len(given)), key=lambda i: (i > 0, table.align[i] != "left"))
-    for i in texts_first:
-        more = min(table.column_widths[i] - given[i], spare)
-        given[i] += more
-        spare -= more
+    """EMU of each column; a table that is too wide for its page is set closer."""
+    given = table.fitted_widths(int(room / Pt(CHARACTER_PT)))
     character = min(float(Pt(CHARACTER_PT)), room / sum(given))
     return [int(character * characters) for characters in given]
 
@@ -140,30 +135,31 @@ def _fill_header(row: _Row, table: Table) -> None:
     _set_row_property(row, "w:cantSplit")
     _set_row_property(row, "w:tblHeader")
     for cell, header, align in zip(row.cells, table.columns, table.align, strict=True):
-        paragraph = cell.paragraphs[0]
-        paragraph.style = TABLE_STYLE
+        paragraph = _cell_paragraph(cell)
         for text, is_symbol in italic_runs(header, table.italics):
             run = paragraph.add_run(text)
             run.bold = True
             run.italic = is_symbol or None
         paragraph.paragraph_format.keep_with_next = True
-        _space(paragraph)
         if align == "center":
             paragraph.alignment = WD_ALIGN_PARAGRAPH.CENTER
 
 
-def _space(paragraph: Paragraph) -> None:
-    """A little air above and below a cell's text."""
-    paragraph.paragraph_format.space_before = paragraph.paragraph_format.space_after = Pt(ROW_PT)
+def _cell_paragraph(cell: _Cell) -> Paragraph:
+    """The empty paragraph of a new cell, in the style of tables.
+
+    Set by its identifier: by its name, every cell would search the whole template.
+    """
+    paragraph = cell.paragraphs[0]
+    paragraph._p.style = TABLE_STYLE_ID
+    return paragraph
 
 
 def _fill_row(row: _Row, table: Table, cells: tuple[str, ...], indent: int) -> None:
     _set_row_property(row, "w:cantSplit")
     for position, (cell, text) in enumerate(zip(row.cells, cells, strict=True)):
-        paragraph = cell.paragraphs[0]
-        paragraph.style = TABLE_STYLE
+        paragraph = _cell_paragraph(cell)
         paragraph.add_run(text)
-        _space(paragraph)
         if position == 0:
             paragraph.paragraph_format.left_indent = Pt(INDENT_PT * indent)
         _align(paragraph, table, position)
@@ -192,7 +188,6 @@ def _add_note(document: DocumentObject, text: str, italics: Sequence[str]) -> Pa
         run = paragraph.add_run(part)
         run.font.size = Pt(NOTE_PT)
         run.italic = is_symbol or None
-    paragraph.paragraph_format.space_before = Pt(2)
     paragraph.paragraph_format.space_after = Pt(0)
     return paragraph
 

@@ -22,6 +22,7 @@ __all__ = [
     "estimate_cell",
     "in_order",
     "method_note",
+    "method_words",
     "require_columns",
     "sample_note",
     "sample_notes",
@@ -65,6 +66,7 @@ MEASURES: Mapping[str, Measure] = {
     "dor": Measure(label="Diagnostic odds ratio", kind="ratio"),
     "youden": Measure(label="Youden index"),
     "net_benefit": Measure(label="Net benefit", decimals=3),
+    "mean_dice": Measure(label="Mean Dice", kind="unit"),
     "mape": Measure(label="MAPE", decimals=3),
 }
 
@@ -196,8 +198,60 @@ def sample_notes(tables: Mapping[str, pd.DataFrame]) -> tuple[str, ...]:
     )
 
 
-def method_note(frames: Mapping[str, pd.DataFrame]) -> tuple[str, ...]:
-    """The interval's method, where every row of every frame shares it."""
-    methods = {str(m) for frame in frames.values() if "method" in frame for m in frame["method"]}
-    methods -= {"undefined"}
-    return (f"Method: {', '.join(sorted(methods))}.",) if methods else ()
+#: People, whose names keep their capital inside a sentence.
+_NAMES = ("Youden", "Brier", "Nagelkerke")
+_METHODS = {
+    "wilson": "Wilson",
+    "clopper-pearson": "Clopper and Pearson",
+    "wald": "Wald",
+    "delong": "DeLong",
+    "log": "on the log scale",
+    "logit": "on the logit scale",
+    "limits of sensitivity and specificity": "from the limits of sensitivity and specificity",
+}
+
+
+def method_words(method: str) -> str:
+    """A method's name as a sentence writes it.
+
+    >>> method_words("wilson"), method_words("limits of sensitivity and specificity (wilson)")
+    ('Wilson', 'from the limits of sensitivity and specificity')
+    """
+    return _METHODS.get(method, _METHODS.get(method.partition(" (")[0], method))
+
+
+def method_note(
+    frames: Mapping[str, pd.DataFrame], measures: Sequence[str] | None = None
+) -> tuple[str, ...]:
+    """The methods of the intervals; where measures differ in theirs, which is whose.
+
+    Parameters
+    ----------
+    frames : mapping of cohort to DataFrame
+        With the column `method`, and `measure` where `measures` are given.
+    measures : sequence of str, optional
+        Those that are printed, in their order.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"measure": ["ppv", "npv", "lr_pos"],
+    ...                       "method": ["wilson", "wilson", "log"]})
+    >>> method_note({"": frame}, ["ppv", "npv", "lr_pos"])
+    ('Confidence limits: Wilson (PPV, NPV); on the log scale (LR+).',)
+    """
+    known = [frame for frame in frames.values() if "method" in frame]
+    rows = pd.concat(known)[lambda table: table["method"] != "undefined"] if known else None
+    if rows is None or rows.empty:
+        return ()
+    names = sorted({method_words(str(method)) for method in rows["method"]})
+    if measures is None or len(names) == 1:
+        return (f"Method: {', '.join(names)}.",)
+    owners: dict[str, list[str]] = {}
+    for name in measures:
+        for method in dict.fromkeys(rows.loc[rows["measure"] == name, "method"]):
+            label = words_for(name).label
+            is_word = label[1:2].islower() and not label.startswith(_NAMES)
+            within = label[:1].lower() + label[1:] if is_word else label
+            owners.setdefault(method_words(str(method)), []).append(within)
+    listed = "; ".join(f"{method} ({', '.join(labels)})" for method, labels in owners.items())
+    return (f"Confidence limits: {listed}.",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 #: What a command stands for; those without an entry print their argument.
 PRINTED = {
@@ -23,6 +24,9 @@ MATHS = {
     r"\leq": "≤",
     r"\geq": "≥",
     r"\infty": "∞",
+    r"\approx": "≈",
+    r"\neq": "≠",
+    r"\rightarrow": "→",
 }
 UNPRINTED = ("phantom", "hspace")
 RAISED = str.maketrans(
@@ -64,7 +68,13 @@ def _printed(found: re.Match[str]) -> str:
     if command in UNPRINTED:
         return ""
     if command == "ensuremath":
-        return MATHS[argument]
+        return MATHS.get(argument) or greek(argument.removeprefix("\\"))
     if command == "textsuperscript":
         return argument.translate(RAISED)
     return PRINTED.get(command, "") + argument
+
+
+def greek(name: str) -> str:
+    """The letter of a command such as `alpha`, by its Unicode name."""
+    case = "SMALL" if name.islower() else "CAPITAL"
+    return unicodedata.lookup(f"GREEK {case} LETTER {name.upper().replace('LAMBDA', 'LAMDA')}")

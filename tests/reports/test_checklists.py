@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -284,3 +285,21 @@ def test_a_broken_pointer_is_found(small_run, tmp_path):
     (folder / "run" / "report" / "tables" / "groups.csv").unlink()
     lost = lost_pointers(folder / "run" / "report", folder)
     assert any("item 14: The pointer 'tables/groups.csv'" in line for line in lost)
+
+
+def test_nothing_is_said_of_centres_a_study_does_not_tell_apart(facts):
+    """Items 12d and 23b of TRIPOD+AI are answered only where the results hold centres."""
+    assert "each centre apart" in ANSWERS["heterogeneity_methods"](facts).text.text
+    groups = facts.evidence.table("examine/groups")
+    blind = Evidence(run_dir=facts.evidence.run_dir)
+    blind._tables["examine/groups"] = groups[groups["by"] != "centre"]
+    for name in ("heterogeneity_methods", "heterogeneity"):
+        assert ANSWERS[name](replace(facts, evidence=blind)) is None
+    said = ANSWERS["robustness"](replace(facts, evidence=blind)).text.text
+    assert said == "Results by images a patient and age; explored, not planned."
+
+
+def test_nothing_is_said_of_a_network_that_was_trained_elsewhere(facts):
+    texts = [ANSWERS[name](facts).text.text for name in ("preparation", "imbalance")]
+    assert "came with the study" in texts[0]
+    assert "not known to the run" in texts[1]

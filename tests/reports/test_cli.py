@@ -33,6 +33,7 @@ COMMANDS = (
     "run",
     "report",
     "calculator",
+    "app",
     "verify",
     "demo",
 )

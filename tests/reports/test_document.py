@@ -239,3 +239,15 @@ def test_a_drawing_word_cannot_show_is_refused():
     )
     with pytest.raises(ArgumentError, match="Figure 'f' is an SVG, which Word does not show"):
         report_docx(content)
+
+
+def test_a_table_without_notes_is_apart_from_what_follows():
+    bare = a_table(footnotes=(), abbreviations=())
+    sections = (Section(heading="Results", blocks=(bare, bare.labelled("Table 2"))),)
+    document = Document(
+        BytesIO(report_docx(ReportContent(title="T", synthetic=False, sections=sections)))
+    )
+    kinds = [child.tag.rpartition("}")[2] for child in document.element.body]
+    first = kinds.index("tbl")
+    assert kinds[first + 1 : first + 3] == ["p", "p"]
+    assert document.paragraphs[-3].text == ""

@@ -281,7 +281,9 @@ def test_registry(release: Path, busi: Path, tmp_path: Path) -> None:
     alone = import_release("breast-lesions-usg", release, tmp_path / "alone", with_external=False)
     assert set(beside.frame()["cohort"]) == {"development", "busi"}
     assert set(alone.frame()["cohort"]) == {"development"}
-    assert list(load_study(tmp_path / "alone").config.networks) == ["roi"]
+    config = load_study(tmp_path / "alone").config
+    assert list(config.networks) == ["lesion", "lesion_features"]
+    assert config.ensembles == {config.fusion.network: ("lesion", "lesion_features")}
     busi.rename(tmp_path / "elsewhere")
     with pytest.raises(SchemaError, match="`--no-external`"):
         import_release("breast-lesions-usg", release, tmp_path / "y")

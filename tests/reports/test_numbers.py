@@ -13,12 +13,16 @@ from reports.numbers import (
     PRESETS,
     NumberPreset,
     format_auc,
+    format_count,
     format_estimate,
     format_mean_sd,
+    format_median_iqr,
     format_number,
     format_p,
     format_percent,
     format_ratio,
+    format_risk,
+    format_shortest,
     format_significant,
     number_preset,
 )
@@ -212,3 +216,67 @@ def test_a_preset_of_ones_own():
     assert number_preset("ama").source
     with pytest.raises(ArgumentError, match="`preset` must be one of 'ama'"):
         number_preset("nature")
+
+
+anything = st.floats(allow_nan=True, allow_infinity=True, width=64)
+#: What no printed number may hold in any journal's style.
+NO_NUMBER = re.compile(r"nan|inf|None|e[+-]?\d|−0(?:[.·]0+)?(?![\d.·])|(?<![\d%])-", re.I)
+
+
+def every_way_to_print(value: float, low: float, high: float, preset: str) -> list[str]:
+    """The value through every formatter of the presets."""
+    spread = abs(low) if low == low else low
+    alone = (format_number, format_significant, format_shortest, format_auc, format_ratio)
+    estimates = [
+        format_estimate(value, low, high, kind=kind, preset=preset)
+        for kind in ("number", "unit", "ratio")
+    ]
+    return [
+        *(write(value, preset=preset) for write in alone),
+        *estimates,
+        format_count(value, preset=preset),
+        format_risk(value, preset=preset),
+        format_percent(value, high, preset=preset),
+        format_mean_sd(value, spread, preset=preset),
+        format_median_iqr(value, low, high, preset=preset),
+    ]
+
+
+@given(value=anything, low=anything, high=anything, preset=presets)
+@example(value=-0.0, low=-0.0004, high=float("nan"), preset="ama")
+@example(value=-0.0004, low=float("-inf"), high=float("inf"), preset="lancet")
+@example(value=0.9996, low=0.045, high=0.9996, preset="nejm")
+def test_no_style_prints_what_is_no_number(value, low, high, preset):
+    for text in every_way_to_print(value, low, high, preset):
+        assert text
+        assert not NO_NUMBER.search(text), text
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_the_traps_of_rounding_hold_in_every_style(preset):
+    style = number_preset(preset)
+
+    def point(text: str) -> str:
+        return text.replace(style.decimal_mark, ".")
+
+    zero, space = "0" * style.p_leading_zero, " " * style.operator_space
+    assert point(format_number(0.045, preset=preset)) == "0.05"
+    assert point(format_number(-0.0004, 3, preset=preset)) == "0.000"
+    assert point(format_auc(0.9996, preset=preset)) == "> 0.999"
+    assert point(format_p(0.0496, preset=preset)) == f"{zero}.0496"
+    assert point(format_p(0.9996, preset=preset)) == f">{space}{zero}.99"
+    floor = f"<{space}{zero}.001" if style.p_floor == 0.001 else "0.0005"
+    assert point(format_p(0.00049, preset=preset)) == floor
+
+
+@given(p=p_values, preset=presets, alpha=st.sampled_from([0.05, 0.01, 0.025]))
+def test_a_printed_p_value_is_on_the_side_of_the_threshold_it_is_on(p, preset, alpha):
+    text = format_p(p, preset=preset, significance=alpha)
+    shown = as_number(text)
+    if text[0] == "<":
+        assert p < shown
+    elif text[0] == ">":
+        assert p > shown
+    else:
+        assert (shown < Decimal(str(alpha))) == (p < alpha)
+        assert 0 < shown < 1

@@ -9,7 +9,13 @@ import pandas as pd
 import pytest
 
 from reports.figures import save_figure
-from reports.panels import cam_panel, flow_diagram, forest_plot
+from reports.panels import (
+    cam_panel,
+    confusion_counts,
+    confusion_panels,
+    flow_diagram,
+    forest_plot,
+)
 from usstats.errors import SchemaError
 
 
@@ -106,3 +112,39 @@ def test_a_flow_fits_both_columns():
     )
     width, _ = flow_diagram(flow).get_size_inches()
     assert width * 25.4 == pytest.approx(174)
+
+
+def accuracy(hit: int = 8, events: int = 10, right: int = 6, others: int = 9) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "measure": ["sensitivity", "specificity"],
+            "numerator": [hit, right],
+            "denominator": [events, others],
+        }
+    )
+
+
+def test_the_confusion_matrix_has_every_patient_once():
+    counts = confusion_counts(accuracy(), "malignant", "benign")
+    assert counts.loc["malignant", "malignant"] == 8
+    assert counts.loc["benign", "benign"] == 6
+    assert counts.loc["benign", "malignant"] == 2
+    assert counts.loc["malignant", "benign"] == 3
+    assert counts["malignant"].sum() == 10
+    assert counts["benign"].sum() == 9
+
+
+def test_confusion_matrices_stand_side_by_side_with_letters(tmp_path):
+    counts = {
+        name: confusion_counts(accuracy(hit=i), "$yes_", "no")
+        for i, name in enumerate(("Development", "North", "South", "West"))
+    }
+    figure = confusion_panels(counts, "radiology")
+    drawn = [ax for ax in figure.axes if ax.axison]
+    assert [ax.get_title() for ax in drawn] == list(counts)
+    letters = [text.get_text() for ax in drawn for text in ax.texts if text.get_weight() == "bold"]
+    assert letters == ["A", "B", "C", "D"]
+    saved = save_figure(figure, tmp_path, "c", "radiology", width="double", kind="halftone")
+    assert saved.width_mm == pytest.approx(177.8, abs=0.2)
+    one = confusion_panels({"Development": counts["North"]})
+    assert not [t for ax in one.axes for t in ax.texts if t.get_weight() == "bold"]

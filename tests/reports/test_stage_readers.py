@@ -20,6 +20,7 @@ from reports.stages.readers import (
     judged_readings,
     saved_readers,
 )
+from reports.study import Readers
 from reports.synthetic.readings import ReaderGroup, ReaderLaw
 from reports.tables import reader_effect_table, reader_table
 from usstats.assistance import AssistanceEffect
@@ -46,12 +47,21 @@ class FakeStudy:
     root: Path
     included: pd.DataFrame
     run_dir: Path
+    config: SimpleNamespace
 
 
-def workspace(tmp_path: Path, readings: pd.DataFrame, truth: pd.Series) -> SimpleNamespace:
+def workspace(
+    tmp_path: Path, readings: pd.DataFrame, truth: pd.Series, *, positive_from: float | None = None
+) -> SimpleNamespace:
     write_csv(tmp_path / READINGS, readings)
     included = truth.rename("event").rename_axis("patient_id").reset_index()
-    study = FakeStudy(root=tmp_path, included=included, run_dir=tmp_path / "run")
+    readers = None if positive_from is None else Readers(positive_from=positive_from)
+    study = FakeStudy(
+        root=tmp_path,
+        included=included.assign(cohort="prospective"),
+        run_dir=tmp_path / "run",
+        config=SimpleNamespace(readers=readers),
+    )
     return SimpleNamespace(study=study, folder=study.run_dir / "readers")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import zipfile
 from html.parser import HTMLParser
 from io import BytesIO
@@ -27,6 +29,8 @@ from reports.tables import (
     xlsx_bytes,
 )
 from reports.tables.spreadsheet import NOTES_SHEET
+from reports.tables.table import PORTRAIT_CHARACTERS
+from reports.word import TABLE_STYLE, TABLE_STYLE_ID
 from tests.reports.latex import latex_cells
 from usstats.errors import ArgumentError
 
@@ -328,3 +332,75 @@ def test_footnote_marks_run_out_with_a_message():
     assert footnote_mark(0) == "ᵃ"
     with pytest.raises(ArgumentError, match="`position` must lie between 0 and"):
         footnote_mark(99)
+
+
+def test_greek_letters_and_units_are_printed_by_latex():
+    table = Table(
+        id="t", title="α → β", columns=("A", "κ"), rows=(("µmol", "≈ 3 ≠ 4"), ("Ω", "λ²"))
+    )
+    text = latex_text(table)
+    assert latex_cells(text) == ["A", "κ", "µmol", "≈ 3 ≠ 4", "Ω", "λ²"]
+    assert r"\ensuremath{\lambda}\textsuperscript{2}" in text
+
+
+def test_no_number_of_a_latex_table_breaks():
+    """Every column is given at least what its longest number needs."""
+    cell = "110.0 (79.5–187.0)"
+    table = Table(
+        id="t",
+        title="T",
+        columns=("Characteristic", *(f"Group {i} (n = 171)" for i in range(3)), "SMD", "p value"),
+        rows=(("Inhibin B of the serum (pg/mL), median (IQR)", *[cell] * 3, "0.77", "< 0.001"),)
+        * 3,
+    )
+    assert not table.is_wide
+    shares = [float(share) for share in re.findall(r"dimexpr([\d.]+)", latex_text(table))]
+    assert sum(shares) <= 1.003
+    needed = [0, *[len(cell)] * 3, 4, 7]
+    assert all(s * PORTRAIT_CHARACTERS >= n for s, n in zip(shares, needed, strict=True))
+
+
+PDFLATEX = shutil.which("pdflatex")
+
+
+@pytest.mark.skipif(PDFLATEX is None, reason="needs pdflatex")
+def test_latex_compiles_without_a_line_that_is_too_long(tmp_path):
+    wide = example_table(
+        id="wide",
+        columns=tuple(f"Column {i}" for i in range(9)),
+        rows=(("a & b_c", *["0.91 (0.86–0.95)"] * 8),),
+        indent=(0,),
+    )
+    hostile = example_table(
+        id="hostile", rows=(("[x] $ % # _ ^ ~ \\ {}", '"<>|"', "−1·5 α"),), indent=()
+    )
+    names = []
+    for table in (example_table(), wide, hostile):
+        names.append(table.id)
+        (tmp_path / f"{table.id}.tex").write_text(latex_text(table.labelled("")), "utf-8")
+    inputs = "\\clearpage".join(rf"\input{{{name}}}" for name in names)
+    (tmp_path / "all.tex").write_text(
+        r"\documentclass[a4paper]{article}\usepackage[T1]{fontenc}\usepackage[margin=25mm]{geometry}"
+        r"\usepackage{array,booktabs,longtable,pdflscape}\begin{document}"
+        f"{inputs}\\end{{document}}",
+        "utf-8",
+    )
+    for _ in range(2):
+        done = subprocess.run(  # noqa: S603
+            [PDFLATEX, "-interaction=nonstopmode", "all.tex"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
+
+
+def test_cells_take_the_tables_style_by_its_identifier():
+    document = Document(BytesIO(docx_bytes(example_table())))
+    styles = {cell.paragraphs[0].style.name for cell in document.tables[0].rows[1].cells}
+    assert styles == {TABLE_STYLE}
+    assert document.styles[TABLE_STYLE].style_id == TABLE_STYLE_ID
+    assert document.styles[TABLE_STYLE].paragraph_format.space_before.pt == 2

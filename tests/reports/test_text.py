@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.text import Paragraph, Value, paragraph
+from reports.text import Link, Paragraph, Value, author_note, paragraph
 from usstats.errors import ArgumentError
 
 
@@ -40,3 +40,32 @@ def test_a_value_without_a_result_or_text_is_refused():
 def test_user_text_inside_a_value_is_never_a_slot():
     assert paragraph("{a}", a=Value("x", "{b} 1")).text == "{b} 1"
     assert (Paragraph(("One.",)) + Paragraph(("Two.",))).text == "One. Two."
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "https://x.org/a",
+        "//x.org",
+        "/etc/passwd",
+        "../up",
+        "a/../b",
+        "",
+        "javascript:x",
+        "a b",
+        ".",
+    ],
+)
+def test_a_link_stays_beside_the_report(path):
+    with pytest.raises(ArgumentError, match="must lead to a file beside the report"):
+        Link(path)
+
+
+def test_a_link_is_a_part_of_a_sentence():
+    filled = paragraph("See {file}.", file=Link("checklists/claim_2024.docx"))
+    assert filled.text == "See checklists/claim_2024.docx."
+    assert not filled.for_author
+
+
+def test_a_note_to_the_author_stays_one_when_sentences_are_joined():
+    assert (paragraph("It is known.") + author_note("the rest.")).for_author

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 
 from usstats.plots.style import plain
@@ -43,7 +46,8 @@ def with_cjk(families: list[str]) -> list[str]:
     from matplotlib.font_manager import fontManager
 
     installed = {font.name for font in fontManager.ttflist}
-    return [*families, *(name for name in CJK_FONTS if name in installed)]
+    wanted = (*families, *(name for name in CJK_FONTS if name in installed))
+    return list(dict.fromkeys(wanted))
 
 
 def drawable(text: object, families: list[str], *, longest: int = 200) -> tuple[str, str]:
@@ -52,6 +56,21 @@ def drawable(text: object, families: list[str], *, longest: int = 200) -> tuple[
     safe = plain(text, width=longest + 1, longest=longest)
     missing = [c for c in safe if not c.isspace() and ord(c) not in known]
     return "".join(NO_GLYPH if c in missing else c for c in safe), "".join(dict.fromkeys(missing))
+
+
+def undrawable(texts: Iterable[str], families: list[str]) -> str:
+    """The characters of some labels that none of the fonts has, each once."""
+    known = _characters(tuple(families))
+    every = dict.fromkeys(c for text in texts for c in text if not c.isspace())
+    return "".join(c for c in every if ord(c) not in known)
+
+
+@contextmanager
+def quiet_about_glyphs() -> Iterator[None]:
+    """Inside the block matplotlib does not warn of each missing character each time."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from", UserWarning)
+        yield
 
 
 def advice(missing: str) -> str:

@@ -73,6 +73,7 @@ def plot_cam_panels(
     width_mm: float = 174.0,
     alpha: float = 0.6,
     label: str = LABEL,
+    letters: Sequence[str] = (),
 ) -> Figure:
     """Draw cases as pairs: the image with its mask above, the heat map over it below.
 
@@ -88,6 +89,8 @@ def plot_cam_panels(
         values stays visible. The colour bar fades alike.
     label : str
         Of the colour bar.
+    letters : sequence of str
+        One a case, written into the corner of its image; none by default.
 
     Returns
     -------
@@ -111,16 +114,21 @@ def plot_cam_panels(
     if not 0 < alpha <= 1:
         msg = f"`alpha` must be an opacity in (0, 1]; got {alpha!r}."
         raise ArgumentError(msg)
+    if letters and len(letters) != len(panels):
+        msg = f"`letters` must name all {len(panels)} cases; got {len(letters)}."
+        raise ArgumentError(msg)
     cases = [_pictures_of(panel, number) for number, panel in enumerate(panels)]
     height = 2 * max(map(len, cases))
     columns = min(columns, len(cases))
     with journal_style(font_size=7.0):
         figure, axes = _grid(len(cases), height, columns, width_mm)
-        letters = int(_cell_mm(columns, width_mm) / _LETTER_MM)
+        line = int(_cell_mm(columns, width_mm) / _LETTER_MM)
         for position, (panel, pictures) in enumerate(zip(panels, cases, strict=True)):
             row, column = divmod(position, columns)
             own = [axes[row * height + i][column] for i in range(height)]
-            own[0].set_title(_wrapped(panel.caption, letters), fontsize=7, loc="left", pad=3)
+            own[0].set_title(_wrapped(panel.caption, line), fontsize=7, loc="left", pad=3)
+            if letters:
+                _letter(own[0], letters[position])
             for i, picture in enumerate(pictures):
                 _draw_image(own[2 * i], picture)
                 _draw_map(own[2 * i + 1], picture, alpha)
@@ -199,6 +207,25 @@ def _wrapped(caption: str, letters: int) -> str:
 def _draw_image(ax: Axes, picture: _Picture) -> None:
     _show(ax, picture.image)
     _draw_mask(ax, picture)
+
+
+def _letter(ax: Axes, letter: str) -> None:
+    """White with a dark edge, as on the image itself no other colour is sure to be seen."""
+    from matplotlib.patheffects import withStroke
+
+    ax.annotate(
+        plain(letter),
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(4, -4),
+        textcoords="offset points",
+        ha="left",
+        va="top",
+        color="white",
+        fontsize=9,
+        fontweight="bold",
+        path_effects=[withStroke(linewidth=1.6, foreground="black")],
+    )
 
 
 def _draw_map(ax: Axes, picture: _Picture, alpha: float) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from usstats._check import check_option
-from usstats.plots.style import REFERENCE_GREY, journal_style, line_style, new_axes, plain
+from usstats.plots.style import REFERENCE_GREY, curve_style, journal_style, new_axes, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -137,10 +137,10 @@ def plot_value_of_information(
 
 
 def _models(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, dict[str, Any]]]:
-    """Name, rows and line style of each model, in the order of the frame."""
+    """Name, rows and look of each model, in the order of the frame."""
     names = [name for name in frame["model"].unique() if name not in REFERENCE_LABELS]
     for i, name in enumerate(names):
-        yield name, frame[frame["model"] == name], line_style(i)
+        yield name, frame[frame["model"] == name], curve_style(i, n_curves=len(names))
 
 
 def _draw_bands(ax: Axes, frame: pd.DataFrame) -> None:
@@ -151,7 +151,8 @@ def _draw_bands(ax: Axes, frame: pd.DataFrame) -> None:
         x, low, high = (rows[name] for name in ("threshold_probability", "conf_low", "conf_high"))
         ax.fill_between(x, low, high, color=style["color"], alpha=alpha, lw=0, zorder=1)
         for edge in (low, high):
-            ax.plot(x, edge, label="_limit", lw=0.5, alpha=0.7, zorder=1.5, **style)
+            look = style | {"marker": "", "label": "_limit", "lw": 0.5, "alpha": 0.7}
+            ax.plot(x, edge, zorder=1.5, **look)
 
 
 def _draw_models(ax: Axes, frame: pd.DataFrame, measure: str) -> None:

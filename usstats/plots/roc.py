@@ -16,6 +16,7 @@ from usstats.plots.style import (
     MARKERS,
     OKABE_ITO,
     REFERENCE_GREY,
+    curve_style,
     journal_style,
     line_style,
     new_axes,
@@ -102,7 +103,8 @@ def plot_roc(
         ax = new_axes(ax)
         ax.plot([0, 1], [0, 1], color=REFERENCE_GREY, linewidth=0.6, zorder=1)
         for i, (name, curve) in enumerate(named.items()):
-            _draw_curve(ax, i, name, curve, band=band)
+            style = curve_style(i, n_curves=len(named))
+            _draw_curve(ax, i, name, curve, style, band=band)
         if specificity is not None or sensitivity is not None:
             _shade_part(ax, list(named.values()), *check_range(specificity, sensitivity))
         if points is not None:
@@ -111,9 +113,10 @@ def plot_roc(
     return ax
 
 
-def _draw_curve(ax: Axes, i: int, name: str, curve: Curve, *, band: bool) -> None:
+def _draw_curve(
+    ax: Axes, i: int, name: str, curve: Curve, style: dict[str, Any], *, band: bool
+) -> None:
     frame = curve.frame()
-    style = line_style(i)
     x = 1 - frame["specificity"]
     if band and "conf_low" in frame:
         low, high = frame["conf_low"], frame["conf_high"]

@@ -61,6 +61,20 @@ def line_style(i: int) -> dict[str, Any]:
     return style
 
 
+def curve_style(i: int, *, n_curves: int) -> dict[str, Any]:
+    """`line_style`, with a few open markers along the way where several curves are drawn.
+
+    Examples
+    --------
+    >>> "marker" in curve_style(0, n_curves=1), curve_style(1, n_curves=2)["marker"]
+    (False, 's')
+    """
+    if n_curves == 1:
+        return line_style(i)
+    along = {"markevery": (0.05 * (i % len(MARKERS) + 1), 0.25), "markersize": 3.4}
+    return series_style(i) | along | {"markerfacecolor": "white", "markeredgewidth": 0.8}
+
+
 def plain(text: object, *, width: int = 32, longest: int = 200) -> str:
     r"""Text from a user's table, made harmless as a label and wrapped.
 
@@ -171,11 +185,13 @@ def _settings(font_size: float) -> dict[str, Any]:
 
 
 def _available_fonts() -> list[str]:
-    """The journal's fonts that exist here; DejaVu Sans always does."""
+    """The journal's fonts that exist here, DejaVu Sans always, then those of other scripts."""
     from matplotlib.font_manager import fontManager
 
+    from usstats.plots._fonts import with_cjk
+
     installed = {font.name for font in fontManager.ttflist}
-    return [name for name in _FONTS if name in installed]
+    return with_cjk([name for name in _FONTS if name in installed])
 
 
 def new_axes(
