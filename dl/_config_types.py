@@ -18,6 +18,7 @@ __all__ = ["check_types", "refuse_repeated", "refuse_unknown"]
 
 
 def refuse_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """What `json.loads(object_pairs_hook=...)` calls for an object; a repeated key is an error."""
     content = dict(pairs)
     if len(content) < len(pairs):
         seen: set[str] = set()
@@ -28,6 +29,7 @@ def refuse_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def refuse_unknown(cls: type, values: Mapping[str, Any], prefix: str) -> None:
+    """Every key must be a field of the dataclass; `prefix` stands before it in the message."""
     unknown = sorted(set(values) - {item.name for item in fields(cls)})
     if unknown:
         names = ", ".join(f"`{prefix}{name}`" for name in unknown)

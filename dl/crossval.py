@@ -112,6 +112,26 @@ def cross_validate(
     maps and write label maps, and their masks.csv has one row an image and region, named in a
     column `class`. Beside a mask a label may be missing, and the other way round: the image then
     gives only its task.
+
+    Examples
+    --------
+    Eight patients, dark or bright, and a network that is not trained but for its head:
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> files = [f"{i}.png" for i in range(8)]
+    >>> table = pd.DataFrame({"image_id": files, "patient_id": range(8), "path": files,
+    ...                       "label": [0, 1] * 4})
+    >>> config = TrainConfig(architecture="mobilenet_v2", weights=None, route="frozen",
+    ...                      region="whole", input_size=32, folds=2, seed=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for i, file in enumerate(files):
+    ...         levels = np.random.default_rng(i).integers(20, 80 + 90 * (i % 2), (40, 40))
+    ...         Image.fromarray(levels.astype(np.uint8)).save(Path(folder) / file)
+    ...     study = ImageStudy(images=table, root=Path(folder))
+    ...     predictions = cross_validate(study, config, n_jobs=1)
+    >>> predictions["role"].unique().tolist(), len(predictions)
+    (['out_of_fold'], 8)
     """
     check_count(n_jobs, name="n_jobs")
     tasks = checked_tasks(study, config)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usstats.errors import ArgumentError
+from dl.geometry import check_pixels
 
 __all__ = ["chroma", "coloured_share", "flow_pixels", "is_doppler", "separate_flow"]
 
@@ -34,23 +34,29 @@ def chroma(image: ArrayLike) -> NDArray[np.uint8]:
     >>> chroma(np.array([[[90, 90, 90], [200, 20, 60]]], dtype=np.uint8)).tolist()
     [[0, 180]]
     """
-    pixels = np.asarray(image)
-    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
-        msg = (
-            "`image` must be (H, W) or (H, W, 3) 8-bit pixels; got shape "
-            f"{pixels.shape} of {pixels.dtype}."
-        )
-        raise ArgumentError(msg)
+    pixels = check_pixels(image)
     return np.zeros(pixels.shape, np.uint8) if pixels.ndim == 2 else np.ptp(pixels, axis=2)
 
 
 def flow_pixels(image: ArrayLike) -> NDArray[np.bool_]:
-    """Where an image is in colour, (H, W): flow, and the colour bar."""
+    """Where an image is in colour, (H, W): flow, and the colour bar.
+
+    Examples
+    --------
+    >>> flow_pixels(np.array([[[90, 90, 90], [200, 20, 60]]], dtype=np.uint8)).tolist()
+    [[False, True]]
+    """
     return chroma(image) >= FLOW_CHROMA
 
 
 def coloured_share(image: ArrayLike) -> float:
-    """Share of the pixels that are in colour, 0 to 1."""
+    """Share of the pixels that are in colour, 0 to 1.
+
+    Examples
+    --------
+    >>> coloured_share(np.array([[[90, 90, 90], [200, 20, 60]]], dtype=np.uint8))
+    0.5
+    """
     return float(flow_pixels(image).mean())
 
 
@@ -59,6 +65,11 @@ def is_doppler(image: ArrayLike) -> bool:
 
     A Doppler image without flow is recognised by its colour bar, and not at all where that was
     cut off; a column `modality` knows better.
+
+    Examples
+    --------
+    >>> is_doppler(np.array([[[90, 90, 90], [200, 20, 60]]], dtype=np.uint8))
+    True
     """
     return coloured_share(image) >= DOPPLER_SHARE
 

@@ -18,6 +18,7 @@ from usstats.errors import ArgumentError
 
 __all__ = [
     "LesionGeometry",
+    "check_pixels",
     "crop_roi",
     "grow_box",
     "lesion_geometry",
@@ -103,6 +104,27 @@ def lesion_geometry(mask: ArrayLike, pixel_spacing_mm: float | ArrayLike) -> Les
         taller_than_wide=bool(height > width),
         n_parts=int(np.count_nonzero(sizes)),
     )
+
+
+def check_pixels(image: ArrayLike) -> NDArray[np.uint8]:
+    """Pixels of a picture, as `dl.images.read_image` gives them.
+
+    Raises
+    ------
+    ArgumentError
+        Of another type or shape, or none at all.
+
+    Examples
+    --------
+    >>> check_pixels(np.zeros((4, 6), dtype=np.uint8)).shape
+    (4, 6)
+    """
+    pixels = np.asarray(image)
+    fits = pixels.ndim in (2, 3) and pixels.shape[2:] in ((), (3,)) and pixels.size > 0
+    if pixels.dtype != np.uint8 or not fits:
+        msg = f"`image` must be uint8 (H, W) or (H, W, 3); got {pixels.dtype} {pixels.shape}."
+        raise ArgumentError(msg)
+    return pixels
 
 
 def roi_box(roi: ArrayLike, shape: tuple[int, ...]) -> Box:

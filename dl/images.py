@@ -166,6 +166,15 @@ def read_mask(path: str | Path) -> NDArray[np.bool_]:
         More than two levels: a label map or a photograph is not a binary mask.
     ImageError
         As in `read_image`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "mask.png"
+    ...     Image.fromarray(np.array([[0, 255, 255]], dtype=np.uint8)).save(path)
+    ...     read_mask(path).tolist()
+    [[False, True, True]]
     """
     values = read_image(path)
     if values.ndim == 3:
@@ -192,6 +201,15 @@ def read_regions(path: str | Path, n_classes: int) -> NDArray[np.uint8]:
         In colour, or with a level that is no class: levels are counted, never guessed.
     ImageError
         As in `read_image`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "regions.png"
+    ...     Image.fromarray(np.array([[0, 1, 2]], dtype=np.uint8)).save(path)
+    ...     read_regions(path, 3).tolist()
+    [[0, 1, 2]]
     """
     values = read_image(path)
     if values.ndim == 2 and values.max() < n_classes:

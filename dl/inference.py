@@ -51,7 +51,13 @@ def steady_torch(seed: int) -> Iterator[None]:
 
 
 def as_input(pixels: NDArray[np.uint8]) -> Tensor:
-    """8-bit images (N, C, H, W) as the network's input in [0, 1], channels last in memory."""
+    """8-bit images (N, C, H, W) as the network's input in [0, 1], channels last in memory.
+
+    Examples
+    --------
+    >>> as_input(np.array([[[[0, 51, 255]]]], dtype=np.uint8)).tolist()
+    [[[[0.0, 0.2, 1.0]]]]
+    """
     tensor = torch.from_numpy(np.array(pixels, dtype=np.uint8))
     return tensor.to(torch.float32).div_(255).contiguous(memory_format=torch.channels_last)
 

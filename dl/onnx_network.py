@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dl.calibrators import Calibrator, Uncalibrated, calibrator_from_dict, class_log_odds
 from dl.errors import CheckpointError, MaskError
-from dl.geometry import grow_box, roi_box
+from dl.geometry import check_pixels, grow_box, roi_box
 from dl.images import read_image, read_mask
 from dl.onnx_prediction import OnnxPrediction, unboxed
 from dl.pictures import Pictures
@@ -266,14 +266,7 @@ def _state(runtime: ModuleType) -> Any:
 def _pixels(image: Picture) -> NDArray[np.uint8]:
     if isinstance(image, str | Path):
         return read_image(image)
-    pixels = np.asarray(image)
-    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
-        msg = (
-            "`image` must be a file or (H, W) or (H, W, 3) pixels of type uint8; got "
-            f"{pixels.shape} of type {pixels.dtype}."
-        )
-        raise ArgumentError(msg)
-    return pixels
+    return check_pixels(image)
 
 
 def _region(roi: Picture | None) -> NDArray[Any] | None:

@@ -19,6 +19,7 @@ from torch import Generator, Tensor
 
 from dl.changes import blur, each, normal, uniform
 from dl.channels import ChannelLayout
+from dl.geometry import check_pixels
 from dl.jpeg import compress
 from dl.moves import plain_grid, projective_grid, resample
 from usstats.errors import ArgumentError
@@ -57,10 +58,7 @@ def photograph(
     >>> photograph(screen, np.random.default_rng(1)).shape
     (64, 64, 3)
     """
-    pixels = np.asarray(image)
-    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
-        msg = f"`image` must be uint8 (H, W) or (H, W, 3); got {pixels.dtype} {pixels.shape}."
-        raise ArgumentError(msg)
+    pixels = check_pixels(image)
     if not 0 <= strength <= 1:
         msg = f"`strength` must lie in [0, 1]; got {strength!r}."
         raise ArgumentError(msg)

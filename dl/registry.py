@@ -98,7 +98,7 @@ def build(
 
 def _check_options(known: NetworkEntry, options: Mapping[str, Any]) -> None:
     if options and not known.options:
-        msg = f"{known.name!r} has no options; got {', '.join(map(repr, options))}."
+        msg = f"There is no option of {known.name} to set; got {', '.join(map(repr, options))}."
         raise ArgumentError(msg)
     for option in options:
         check_option(option, known.options, name=f"option of {known.name}")

@@ -29,7 +29,6 @@ from dl.errors import CheckpointError, ResumeError
 from dl.prepare import PreparedImages
 from dl.stacked import network_of
 from dl.storage import atomic_path, damaged, read_json, write_json, write_text
-from usstats.errors import ArgumentError
 from usstats.splits import Folds
 
 __all__ = ["Run", "begin_run", "fold_folder", "image_index", "open_run"]
@@ -133,9 +132,10 @@ class Run:
             It is not finished, or the file is damaged.
         """
         path = self.folder / "calibration.json"
+        content = read_json(path, needs=("by_fold", "overall"))
         try:
-            return CrossFitted.from_dict(read_json(path, needs=("by_fold", "overall")))
-        except (ArgumentError, AttributeError, TypeError, ValueError):
+            return CrossFitted.from_dict(content)
+        except (AttributeError, TypeError, ValueError):
             raise damaged(path) from None
 
 

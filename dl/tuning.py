@@ -51,9 +51,10 @@ def tune(
 def not_finite(task: FoldTask, rows: NDArray[np.int64], epoch: int, what: str) -> TrainingError:
     """The error that names the rows of a batch that gave no finite number."""
     listed = ", ".join(map(str, rows.tolist()))
+    kept = f"epoch {epoch} is kept" if epoch else "no epoch was finished"
     msg = (
         f"Fold {task.fold}, epoch {epoch + 1}: no finite {what} for image rows {listed}. "
-        "Lower `lr`, or look at these images; the last good epoch is kept."
+        f"Lower `lr`, or look at these images; {kept}."
     )
     return TrainingError(msg)
 

@@ -258,7 +258,11 @@ def calculator(
     ] = None,
     times: Annotated[
         list[float] | None,
-        typer.Option("--time", help="Time at which a survival model gives its risk; repeatable."),
+        typer.Option(
+            "--time",
+            metavar="TIME",
+            help="Time at which a survival model gives its risk; repeatable.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

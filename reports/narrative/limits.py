@@ -12,10 +12,13 @@ from reports.narrative.words import cohort_said, external_model
 from reports.pipeline import read_records
 from reports.report import Bullets, Section
 from reports.study import Study
-from reports.text import Paragraph, Value, paragraph
+from reports.text import Paragraph, Value, paragraph, plural
 
 #: Fewer events or non-events than this leave an external validation imprecise (R18).
 ENOUGH = 100
+
+#: Fewer patients than this may be recognised in a table.
+SMALL_CELL = 5
 
 AUTHOR_TO_STATE = (
     "Setting, dates of recruitment, and how patients were selected.",
@@ -35,6 +38,7 @@ def limits_section(study: Study, evidence: Evidence) -> Section:
         *_of_fusion(),
         *_of_size(evidence),
         *_of_external(study, evidence),
+        *_of_small_cells(evidence),
         *_of_import(study),
     ]
     return Section(heading="Limits", blocks=(Bullets(items=tuple(items)),))
@@ -98,6 +102,22 @@ def _of_external(study: Study, evidence: Evidence) -> Iterator[Paragraph]:
                 "the nomogram, was validated there.",
                 cohort=cohort_said(study, cohort),
             )
+
+
+def _of_small_cells(evidence: Evidence) -> Iterator[Paragraph]:
+    """Counts of so few patients that somebody could be recognised in them."""
+    counts = [evidence.table("examine/groups")[["n", "n_event"]].drop_duplicates().melt()["value"]]
+    described = [f"describe/{name}" for name in ("development", "cohorts")]
+    counts += [evidence.table(name)["count"] for name in described if evidence.has(name)]
+    small = sum(int(((cells > 0) & (cells < SMALL_CELL)).sum()) for cells in counts)
+    if small:
+        yield paragraph(
+            "{small} "
+            + plural(small, "count of the tables stands", "counts of the tables stand")
+            + " for fewer than five patients each: before the tables are "
+            "shared, merge the levels and subgroups, or leave them out.",
+            small=evidence.fact("examine/groups.csv.n", small),
+        )
 
 
 def _of_import(study: Study) -> Iterator[Paragraph]:

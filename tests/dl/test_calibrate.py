@@ -27,7 +27,7 @@ from dl.calibrate import (
     fit_platt,
     fit_temperature,
 )
-from usstats.errors import ArgumentError
+from usstats.errors import ArgumentError, OutcomeError, PairingError
 
 RNG = np.random.default_rng(4)
 LP = RNG.normal(0, 1.5, 4000)
@@ -262,3 +262,22 @@ def test_every_row_is_calibrated_by_its_fold_and_others_by_all(kind):
 
 def test_none_is_the_sigmoid_itself():
     np.testing.assert_array_equal(Uncalibrated().apply(LP), expit(LP))
+
+
+@pytest.mark.parametrize("kind", ["temperature", "platt", "isotonic"])
+@pytest.mark.parametrize(
+    ("changed", "error", "text"),
+    [
+        ({"y": [0, 1]}, PairingError, "`logit` has 3, `y` has 2"),
+        ({"y": [0, 1, 2]}, OutcomeError, r"`y` must hold the codes 0 to 1 .*; got \[0 1 2\]"),
+        ({"y": ["0", "1", "1"]}, OutcomeError, "`y` must hold the codes 0 to 1"),
+        ({"weights": [1, 1]}, PairingError, "`weights` has 2"),
+        ({"weights": [1, -1, 1]}, ArgumentError, "`weights` must be finite numbers of 0 or more"),
+        ({"weights": [1, np.nan, 1]}, ArgumentError, "`weights` must be finite"),
+        ({"logit": []}, PairingError, "`logit` has 0"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(kind, changed, error, text):
+    given = {"logit": [-1.0, 0.5, 2.0], "y": [0, 1, 1]} | changed
+    with pytest.raises(error, match=text):
+        fit_calibrator(**given, kind=kind)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -163,3 +164,21 @@ def test_the_frozen_route_keeps_what_it_reads_and_forgets_what_only_training_rea
     assert (frozen.tta, frozen.calibration, frozen.folds) == (("gain",), "platt", 4)
     assert frozen.architecture == config.architecture
     assert frozen == config.changed(epochs=3).frozen() == frozen.frozen()
+
+
+def test_values_become_what_json_would_give_back(tmp_path):
+    given = TrainConfig(
+        seed=np.int64(3),
+        folds=np.int32(4),
+        lr=np.float32(0.5),
+        classes=["a", "b"],
+        tta=["gain"],
+        weights=tmp_path / "start.safetensors",
+    )
+    assert (given.classes, given.tta) == (("a", "b"), ("gain",))
+    assert given.weights == str(tmp_path / "start.safetensors")
+    assert TrainConfig.from_json(given.to_json()) == given
+
+
+def test_a_huge_learning_rate_is_left_to_the_loss_to_refuse():
+    assert TrainConfig(seed=1, lr=1e6, head_lr=1e6).lr == 1e6

@@ -504,3 +504,39 @@ def test_planned_folds_are_those_that_would_be_made(tmp_path):
     other = config.changed(input_size=48, seed=config.seed, epochs=1)
     cross_validate(study, other, run_dir=tmp_path / "other", splits=planned, n_jobs=1)
     assert open_run(tmp_path / "other").folds.hash == planned.hash
+
+
+def test_a_run_has_a_folder_of_its_own_by_default(tmp_path):
+    study, config = write_world(tmp_path / "images", n=12), tiny_config(epochs=1)
+    table = cross_validate(study, config, n_jobs=1)
+    run_dir = study.root / "runs" / config.digest[:16]
+    assert len(pd.read_csv(run_dir / "predictions.csv")) == len(table)
+
+
+@pytest.mark.parametrize("study", [None, pd.DataFrame({"path": ["a.png"]}), "study.yaml"])
+def test_something_else_than_a_study_is_refused(tmp_path, study):
+    with pytest.raises(ArgumentError, match="`study` must be an ImageStudy; got "):
+        cross_validate(study, tiny_config(), run_dir=tmp_path / "run")
+
+
+@pytest.mark.parametrize("config", [None, {"seed": 1}, "config.json"])
+def test_something_else_than_a_configuration_is_refused(tmp_path, config):
+    study = write_world(tmp_path / "images", n=2)
+    with pytest.raises(ArgumentError, match="`config` must be a TrainConfig; got "):
+        cross_validate(study, config, run_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ({"optimiser": "sgd", "lr": 1e6, "head_lr": 1e6, "grad_clip": 1e6}, "epoch 1 is kept"),
+        ({"optimiser": "adam", "lr": 1e30, "head_lr": 1e30}, "no epoch was finished"),
+    ],
+)
+def test_a_learning_rate_that_explodes_stops_training_by_name(tmp_path, settings, kept):
+    study, config = write_world(tmp_path / "images"), tiny_config(**settings)
+    with pytest.raises(TrainingError, match=rf"Fold 0, epoch \d: .* image rows \d+, .*; {kept}"):
+        cross_validate(study, config, run_dir=tmp_path / "run", n_jobs=1)
+    left = {path.name for path in (tmp_path / "run/folds").glob("0/*.safetensors")}
+    assert left == ({"best-0001.safetensors", "last-0001.safetensors"} if "kept" in kept else set())

@@ -220,3 +220,12 @@ def test_damaged_bytes_give_an_array_or_an_image_error(tmp_path, caplog):
     assert not any("Canary" in message for message in refused)
     assert "Canary" not in caplog.text, "the reader's own log quotes the header"
     assert not logging.getLogger("pydicom").disabled
+
+
+def test_no_module_of_the_reader_writes_to_the_log(caplog):
+    logger = logging.getLogger("pydicom")
+    before = list(logger.handlers), logger.propagate
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        read_image(bundled("JPEG-lossy.dcm"))
+    assert not caplog.records
+    assert (list(logger.handlers), logger.propagate) == before

@@ -75,5 +75,5 @@ def test_real_power_doppler_is_found_and_gray_scale_with_coloured_frames_is_not(
 
 @pytest.mark.parametrize("image", [np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4)), [1, 2]])
 def test_other_pixels_are_refused(image):
-    with pytest.raises(ArgumentError, match=r"`image` must be \(H, W\) or \(H, W, 3\) 8-bit"):
+    with pytest.raises(ArgumentError, match=r"`image` must be uint8 \(H, W\) or \(H, W, 3\)"):
         chroma(image)

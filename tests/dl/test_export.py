@@ -137,3 +137,10 @@ def test_without_the_packages_the_error_says_so(monkeypatch, tmp_path: Path):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ArgumentError, match=r"need the package onnx, .*Install usstats\[onnx\]"):
         export_onnx(small_network(), tmp_path / "x.onnx", size=SIDE, in_channels=1)
+
+
+def test_a_network_of_two_images_is_written_with_both(onnx, tmp_path):
+    small = {"dim": 16, "heads": 2, "depth": 1, "channels": [4, 4, 8, 8, 16], "scales": [1.0]}
+    network = build("dual_aspp", n_classes=1, **small)
+    written = export_onnx(network, tmp_path / "pair.onnx", size=32)
+    assert written.inputs == {"gray": (None, 1, 32, 32), "doppler": (None, 3, 32, 32)}

@@ -14,7 +14,7 @@ from PIL import Image
 
 from dl.errors import ImageError, ImageWarning, MaskError
 from dl.images import read_image, read_mask
-from usstats.errors import SchemaError
+from usstats.errors import ArgumentError, SchemaError
 
 GRAY = (np.arange(20 * 30).reshape(20, 30) % 256).astype(np.uint8)
 NOISE = np.random.default_rng(1).integers(0, 256, (40, 50), dtype=np.uint8)
@@ -282,3 +282,18 @@ def test_reading_images_loads_no_torch():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert answer.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("bits", [0, -1, 1.5, "12", True])
+def test_bits_are_a_number_of_bits(tmp_path, bits):
+    path = saved(tmp_path / "scan.png", np.full((4, 4), 300, dtype=np.uint16))
+    with pytest.raises(ArgumentError, match="`bits` must be a whole number of at least 1"):
+        read_image(path, bits=bits)
+
+
+@pytest.mark.parametrize("frame", [-1, 1.5, "1", True])
+def test_a_frame_is_counted_from_0(tmp_path, frame):
+    pages = [Image.new("L", (8, 8), level) for level in (7, 9)]
+    pages[0].save(tmp_path / "loop.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(ArgumentError, match="`frame` must be a whole number of at least 0"):
+        read_image(tmp_path / "loop.tif", frame=frame)

@@ -20,7 +20,7 @@ pytest.importorskip("onnxruntime")
 
 from dl.crossval import cross_validate
 from dl.data import ImageStudy
-from dl.errors import ImageError, MaskError
+from dl.errors import CheckpointError, ImageError, MaskError
 from dl.export import export_onnx
 from dl.images import read_image, read_mask
 from dl.onnx_network import OnnxNetwork
@@ -145,7 +145,7 @@ def test_neither_torch_nor_matplotlib_is_loaded(served):
     [np.zeros((8, 8)), np.zeros((8, 8, 4), np.uint8), np.zeros(8, np.uint8), [[0.5]]],
 )
 def test_what_is_no_picture_is_refused(served, image):
-    with pytest.raises(ArgumentError, match=r"`image` must be a file or \(H, W\)"):
+    with pytest.raises(ArgumentError, match=r"`image` must be uint8 \(H, W\) or \(H, W, 3\)"):
         served.network.predict(image)
 
 
@@ -262,3 +262,12 @@ def test_a_network_of_two_tasks_outlines_too(tmp_path):
         assert p.shape == (SIDE, SIDE)
         square = np.asarray(Image.open(tmp_path / "masks" / file)) / 255
         assert abs(p.mean() - square.mean()) < 0.02
+
+
+def test_damaged_facts_are_refused(served, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(served.written.path)
+    model.metadata_props[0].value = model.metadata_props[0].value[:-9]
+    onnx.save(model, tmp_path / "cut.onnx")
+    with pytest.raises(CheckpointError, match=r"cut\.onnx: what it says of its run is damaged"):
+        OnnxNetwork(tmp_path / "cut.onnx")

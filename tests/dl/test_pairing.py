@@ -89,7 +89,7 @@ def test_capital_letters_and_blanks_do_not_part_a_pair():
 
 def test_patients_are_never_told_apart_loosely():
     table = long_table(patients=1).head(2).assign(patient_id=["p", "P"])
-    with pytest.raises(PairingError, match="without its gray image: rows 1 "):
+    with pytest.raises(SchemaError, match=r"2 identifiers differ in case, .* \(rows 0, 1, \.\.\."):
         pair_images(table)
 
 

@@ -114,6 +114,7 @@ def test_an_oblong_picture_keeps_its_shape():
     ("image", "strength", "text"),
     [
         (np.zeros((8, 8)), 1.0, r"`image` must be uint8 .* got float64 \(8, 8\)"),
+        (np.zeros((0, 8), np.uint8), 1.0, r"`image` must be uint8 .* got uint8 \(0, 8\)"),
         (np.zeros((8, 8, 4), np.uint8), 1.0, r"got uint8 \(8, 8, 4\)"),
         (np.zeros((8, 8), np.uint8), 1.5, r"`strength` must lie in \[0, 1\]; got 1.5"),
     ],

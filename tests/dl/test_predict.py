@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from dl.crossval import cross_validate
 from dl.data import ImageStudy
-from dl.errors import CheckpointError, ImageError, ResumeError
+from dl.errors import CheckpointError, ImageError, ImageWarning, ResumeError
 from dl.inference import logits, steady_torch
 from dl.predict import predict, predict_in_sample
 from dl.predictions import COLUMNS
@@ -131,3 +132,20 @@ def test_an_unreadable_image_is_named_by_row(finished, other):
     (other.root / "X02-0.png").write_bytes(b"")
     with pytest.raises(ImageError, match=r"row 3: .*X02-0.png: the file is empty"):
         predict(finished.run_dir, other)
+
+
+def test_a_development_patient_is_known_in_every_spelling(finished, other):
+    known = str(finished.study.images["patient_id"].iloc[0])
+    spelled = other.images["patient_id"].tolist()
+    spelled[0] = f" {known.lower()} "
+    with pytest.raises(LeakageError, match="1 images of patients and 0 files"):
+        predict(finished.run_dir, altered(other, patient_id=spelled))
+
+
+def test_a_development_picture_in_another_file_is_pointed_at(finished, other):
+    first = finished.study.images["path"].iloc[0]
+    copy = Image.open(finished.study.root / first)
+    copy.resize((96, 96)).save(other.root / "copy.jpg", quality=90)
+    study = altered(other, path=["copy.jpg", *other.images["path"][1:]])
+    with pytest.warns(ImageWarning, match=r"1 images look like development .* \(first: row 0\)"):
+        predict(finished.run_dir, study)

@@ -255,3 +255,21 @@ def test_progress_is_told_of_every_image(world, tmp_path):
     said: list[tuple[int, int]] = []
     prepare(world, WHOLE, cache_dir=tmp_path / "cache", report=lambda *a: said.append(a))
     assert said == [(i, 9) for i in range(1, 10)]
+
+
+def test_a_study_is_made_of_a_table():
+    with pytest.raises(SchemaError, match="`images` must be a DataFrame; got dict"):
+        ImageStudy(images=table().to_dict(), root=Path("."))
+
+
+def test_a_column_may_not_stand_twice():
+    doubled = pd.concat([table(), table()[["path"]]], axis=1)
+    with pytest.raises(SchemaError, match=r"has the column\(s\) path twice"):
+        ImageStudy(images=doubled, root=Path("."))
+
+
+@pytest.mark.parametrize("other", ["p1", "P1 ", "\uff301", "P 1"])
+def test_one_patient_may_not_have_two_spellings(other):
+    ids = pd.DataFrame({"image_id": ["a", "b"], "patient_id": ["P1", other], "path": ["a", "b"]})
+    with pytest.raises(SchemaError, match="2 identifiers differ in case, spaces or width alone"):
+        ImageStudy(images=ids, root=Path("."))

@@ -330,3 +330,14 @@ def test_same_convolution_pads_as_tensorflow_does(size, kernel, stride):
 def test_filters_for_two_channels_cannot_be_made():
     with pytest.raises(ValueError, match="take 3 channels or 1; got 2"):
         merge_input_channels(torch.ones(2, 3, 3, 3), 2)
+
+
+@pytest.mark.parametrize("name", [None, 3, ("resnet18",)])
+def test_a_name_that_is_no_text_is_refused(name):
+    with pytest.raises(ArgumentError, match="`architecture` must be one of"):
+        build(name, n_classes=1)
+
+
+def test_a_network_without_options_says_so():
+    with pytest.raises(ArgumentError, match="no option of densenet121 to set; got 'border'"):
+        build("densenet121", n_classes=1, border="keras")

@@ -69,3 +69,21 @@ def test_a_fold_of_another_run_is_refused(run_copy):
     file.write_text(json.dumps(record))
     with pytest.raises(ResumeError, match="belongs to other settings"):
         open_run(run_copy.run_dir).fold_record(0)
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "null", '{"identity": 1}'])
+def test_a_fold_record_of_another_shape_is_damaged(run_copy, content):
+    (run_copy.run_dir / "folds/1/fold.json").write_text(content)
+    run = open_run(run_copy.run_dir)
+    with pytest.raises(ResumeError, match=r"fold\.json is damaged\. Remove it and run cross_val"):
+        run.fold_record(1)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{}", "[]", "null", '{"by_fold": [], "overall": {}}', '{"by_fold": {"x": {}}, "overall": {}}'],
+)
+def test_a_calibration_of_another_shape_is_damaged(run_copy, content):
+    (run_copy.run_dir / "calibration.json").write_text(content)
+    with pytest.raises(ResumeError, match=r"calibration\.json is damaged"):
+        _ = open_run(run_copy.run_dir).calibration

@@ -243,5 +243,14 @@ def test_a_study_without_masks_is_refused(tmp_path):
     study = write_world(tmp_path / "images", n=8)
     study = ImageStudy(images=study.images.drop(columns="mask"), root=study.root)
     config = tiny_config(architecture="unet", options=SMALL, folds=2)
-    with pytest.raises(TrainingError, match="no tuning image has a mask"):
+    with pytest.raises(SchemaError, match="'unet' learns from outlines, and no row has a `mask`"):
         cross_validate(study, config, run_dir=tmp_path / "run", n_jobs=1)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_fold_whose_tuning_images_have_no_mask_is_named(tmp_path):
+    study = write_world(tmp_path / "images", n=8)
+    masks = [mask if row == 0 else None for row, mask in enumerate(study.images["mask"])]
+    config = tiny_config(architecture="unet", options=SMALL, folds=2)
+    with pytest.raises(TrainingError, match=r"Fold \d: no tuning image has a mask"):
+        cross_validate(altered(study, mask=masks), config, run_dir=tmp_path / "run", n_jobs=1)

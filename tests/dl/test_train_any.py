@@ -83,5 +83,5 @@ def test_one_step_of_other_classifiers(name):
 def test_unknown_options_are_refused(tmp_path):
     study = write_classes(tmp_path / "images", n=12)
     config = tiny_config(classes=CLASSES, options={"gates": 3}, folds=2)
-    with pytest.raises(ArgumentError, match="option of tiny"):
+    with pytest.raises(ArgumentError, match="no option of tiny to set"):
         cross_validate(study, config, run_dir=tmp_path / "run", n_jobs=1)

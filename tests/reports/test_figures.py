@@ -16,7 +16,7 @@ from reports.figures import FIGURE_PRESETS, FigurePreset, figure_preset, letter_
 from reports.files import sha256_file
 from reports.panels import flow_diagram
 from usstats.agreement import bland_altman
-from usstats.errors import ArgumentError, SchemaError
+from usstats.errors import ArgumentError, MissingGlyphWarning, SchemaError
 from usstats.plots.multiclass import plot_confusion
 from usstats.plots.readers import plot_reader_change
 
@@ -215,3 +215,12 @@ def test_every_chart_is_saved_by_the_same_function(tmp_path, name):
         with Image.open(one[kind]) as image:
             assert image.width / one.dpi * 25.4 == pytest.approx(one.width_mm, abs=0.2)
     assert "DejaVuSans" not in one.fonts or "LiberationSans" not in one.fonts
+
+
+def test_characters_without_a_font_are_named_once_and_kept_in_the_svg(tmp_path):
+    figure = drawn()
+    figure.axes[0].set_title("\U00012000 and \U00012000")
+    with pytest.warns(MissingGlyphWarning, match="1 character of the labels") as warned:
+        files = save_figure(figure, tmp_path, "cuneiform")
+    assert len(warned) == 1
+    assert "\U00012000" in files["svg"].read_text("utf-8")

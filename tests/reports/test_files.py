@@ -17,6 +17,7 @@ from reports.files import (
     atomic_write_text,
     clean_text,
     defuse,
+    read_csv,
     sha256_file,
     slug,
     write_csv,
@@ -62,6 +63,30 @@ def test_csv_text_is_no_formula_but_numbers_stay(tmp_path, start, dtype):
     assert pd.read_csv(tmp_path / "a.csv").shape == (1, 2)
     assert text.startswith(("'", "\"'"))
     assert text.rstrip().endswith(",-1.5")
+
+
+@given(
+    st.lists(
+        st.text(st.sampled_from("=+-@'1.eNA \t\u4e2d\""), min_size=1, max_size=6).filter(
+            lambda text: text == text.strip() and not text.startswith(("\t", "\r"))
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_what_was_defused_is_read_as_it_was(tmp_path_factory, cells):
+    frame = pd.DataFrame({"+grade": pd.Series(cells, dtype=object), "x": 1.5})
+    path = write_csv(tmp_path_factory.mktemp("csv") / "a.csv", frame)
+    read = read_csv(path, dtype={"+grade": str})
+    assert list(read["+grade"]) == cells
+    assert list(read) == ["+grade", "x"]
+
+
+def test_a_column_that_is_absent_needs_no_type(tmp_path):
+    path = write_csv(tmp_path / "a.csv", pd.DataFrame({"a": ["001", None]}))
+    read = read_csv(path, dtype={"a": str, "b": str})
+    assert read["a"].tolist()[0] == "001"
+    assert read["a"].isna().tolist() == [False, True]
 
 
 def test_csv_does_not_change_the_callers_frame(tmp_path):

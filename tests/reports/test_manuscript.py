@@ -12,17 +12,22 @@ from urllib.parse import unquote
 
 import pandas as pd
 import pytest
+import yaml
 from docx import Document
 from openpyxl import load_workbook
 from PIL import Image
+from rich.console import Console
 
 from reports.checklists import GUIDELINES
 from reports.figures import figure_preset, save_figure
 from reports.pipeline import Workspace
+from reports.run import run_study
 from reports.stages import STAGES
 from reports.stages.draw import figures
 from reports.study import Journal, Network, load_study
 from reports.training import train_config
+from reports.verify import verify_run
+from tests.reports.conftest import coarse_figures, copy_study
 from tests.reports.latex import latex_cells
 from tests.reports.test_tables import html_cells
 from usstats.plots.style import journal_style
@@ -291,3 +296,49 @@ def test_a_training_stage_knows_the_whole_configuration(small_study):
     assert (
         settings["networks"]["roi"] == train_config(replace(study, config=config), "roi").to_json()
     )
+
+
+def hostile(folder: Path) -> Path:
+    """The study with grades, cohorts and columns that are no file names and look like formulas."""
+    patients = pd.read_csv(folder / "patients.csv", dtype=str)
+    config = yaml.safe_load((folder / "study.yaml").read_text("utf-8"))
+    grade = ["+" if i % 3 else "=1+1" for i in range(len(patients))]
+    patients[FORMULA] = grade
+    patients["cohort"] = patients["cohort"].replace({"prospective": COHORT})
+    config["cohorts"]["external"] = [COHORT]
+    config["columns"] = {FORMULA: {"type": "string", "levels": ["=1+1", "+"]}}
+    terms = config["models"][0]["terms"]
+    config["models"] = [
+        {"name": "nomogram", "terms": [*terms[:2], {"name": FORMULA, "type": "factor"}]}
+    ]
+    config["intended_use"] = "To plan a biopsy."
+    patients.to_csv(folder / "patients.csv", index=False)
+    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    (folder / "study.yaml").write_text(text, "utf-8")
+    return folder
+
+
+FORMULA = '=HYPERLINK("http://x.y","k")'
+COHORT = "../\u524d\u77bb <i>$_x</i> A/B"
+
+
+def test_names_that_are_no_file_names_and_no_formulas_pass_through_a_run(small_study, tmp_path):
+    folder = hostile(copy_study(small_study, tmp_path / "study"))
+    patch = coarse_figures()
+    try:
+        run_study(folder, console=Console(quiet=True))
+    finally:
+        patch.undo()
+    assert verify_run(folder).holds
+    assert {path.name for path in tmp_path.iterdir()} == {"study"}
+    report = folder / "run" / "report"
+    model = json.loads((report / "model.json").read_text("utf-8"))
+    assert "'=1+1" not in json.dumps(model)
+    page = (report / "report.html").read_text("utf-8")
+    assert "<i>$_x" not in page
+    assert "&#39;=1+1" not in page
+    assert "HYPERLINK(&#34;http \u00d7" not in page
+    sheets = load_workbook(report / "tables.xlsx")
+    cells = [cell for sheet in sheets for row in sheet.iter_rows() for cell in row]
+    assert not [cell.value for cell in cells if cell.data_type == "f"]
+    assert "To plan a biopsy. Research use only" in (report / "calculator.html").read_text("utf-8")

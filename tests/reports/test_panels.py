@@ -72,6 +72,15 @@ def test_maps_are_captioned_with_kind_and_risk(tmp_path):
     assert save_figure(figure, tmp_path, "cam", width="double", kind="halftone").fonts
 
 
+@pytest.mark.parametrize(("preset", "letters"), [("springer", "abc"), ("radiology", "ABC")])
+def test_maps_are_lettered_inside_their_images(tmp_path, preset, letters):
+    figure = cam_panel(cases(tmp_path), tmp_path, preset, columns=3)
+    shown = [text.get_text() for ax in figure.axes for text in ax.texts]
+    assert shown == list(letters)
+    alone = cam_panel(cases(tmp_path, 1), tmp_path, preset)
+    assert not [text for ax in alone.axes for text in ax.texts]
+
+
 def test_a_map_is_only_read_from_its_own_folder(tmp_path):
     table = cases(tmp_path, 1)
     (tmp_path / "inner").mkdir()

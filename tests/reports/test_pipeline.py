@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from reports.pipeline import Stage, StageRecord, run_stages
+from reports.files import slug
+from reports.pipeline import Stage, StageRecord, cohort_file, run_stages
 
 
 @pytest.fixture
@@ -123,3 +125,14 @@ def test_stage_that_resumes_finds_what_a_killed_run_left(study):
         _run(study, [stage])
     _run(study, [stage])
     assert found == [False, True]
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "a/b", "con", "Site 2", "x" * 300, "\u524d\u77bb", "development", "shift"]
+)
+def test_any_name_of_a_cohort_makes_files_of_its_own(name):
+    file = cohort_file(name)
+    assert re.fullmatch(r"[a-z0-9_-]{1,48}", file)
+    assert file not in {"development", "shift", "con"}
+    assert slug(f"external_{file}") == f"external_{file}"
+    assert cohort_file(f"{name}2") != file

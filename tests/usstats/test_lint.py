@@ -13,13 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.usstats import lint_objects
+from tests.usstats import lint_objects, lint_plants_elsewhere
 from tests.usstats.lint_plants import PLANTS, Plant, lint_on_disk, measure
 from tests.usstats.lint_studies import SHAPES, Study, clean_study
 from usstats._lint.finding import RULES
 from usstats._lint.folder import read_sheet
 from usstats._lint.leaks import loose_id
 from usstats._lint.parsing import plain_table
+from usstats._lint.wording import in_words, is_result
 from usstats._numbers import as_number, as_numbers
 from usstats.errors import ArgumentError, SchemaError
 from usstats.lint import LintReport, lint, rules_frame
@@ -46,6 +47,16 @@ def first_forms() -> list[Plant]:
     seen: dict[str, Plant] = {}
     for item in PLANTS:
         seen.setdefault(item.rule, item)
+    return list(seen.values())
+
+
+def papers() -> list[Plant]:
+    """One table of each rule in the words of other programs."""
+    own = lint_plants_elsewhere.__name__
+    seen: dict[str, Plant] = {}
+    for item in PLANTS:
+        if item.change.__module__ == own and not item.form.startswith("setting"):
+            seen.setdefault(item.rule, item)
     return list(seen.values())
 
 
@@ -103,9 +114,56 @@ def test_a_clean_object_is_clean(name):
     assert report.is_clean, report.summary()
 
 
+@pytest.mark.parametrize("item", papers(), ids=lambda item: f"{item.rule} {item.form}")
+def test_a_mistake_in_the_words_of_a_paper_is_found(item, bases):
+    base = base_of(bases, item)
+    assert item.rule in lint_on_disk(item.change(base)).rules
+
+
+def test_contrasts_outside_are_no_nested_test_however_large_the_cohort(bases):
+    base = base_of(bases, next(item for item in PLANTS if item.rule == "R06"))
+    n = len(base["patients.csv"].query("cohort == 'prospective'"))
+    rows = {"group": ["prospective"], "model_1": ["nomogram"], "model_2": ["clinical"], "n": [n]}
+    rows |= {"auc_1": [0.9], "auc_2": [0.8], "p_value": [0.01], "p_adjusted": [0.01]}
+    table = pd.DataFrame(rows).assign(method="delong")
+    assert "R06" not in lint_on_disk(base.table("run/contrasts/auc.csv", table)).rules
+    assert "R06" in lint_on_disk(base.table("run/a/auc.csv", table.drop(columns="group"))).rules
+
+
+def test_tables_of_other_programs_are_put_into_our_words():
+    table = pd.DataFrame(
+        {
+            "Comparison": ["a vs b", "a versus c"],
+            "P-value": [0.1, 0.2],
+            "OR (95% CI)": ["1.2 (0.9-1.7)", "2.3e+08 (0.00–Inf)"],
+            "Note": ["", "n.s."],
+        }
+    )
+    spoken = in_words(table)
+    assert list(spoken["model_1"]) == ["a", "a"]
+    assert list(spoken["model_2"]) == ["b", "c"]
+    assert list(spoken["p_value"]) == [0.1, 0.2]
+    assert list(spoken["conf_high"]) == [1.7, np.inf]
+    assert list(table.columns) == ["Comparison", "P-value", "OR (95% CI)", "Note"]
+
+
+@pytest.mark.parametrize(
+    ("header", "known"),
+    [
+        (["Variable", "OR (95% CI)"], True),
+        (["Model", "Test AUC"], True),
+        (["Sig."], True),
+        (["patient_id", "age", "fsh"], False),
+        (["site", "n", "model"], False),
+    ],
+)
+def test_a_table_of_results_is_known_by_its_header(header, known):
+    assert is_result(header) is known
+
+
 @pytest.mark.slow
 def test_detection_and_false_alarms(capsys):
-    """187 and more forms of mistakes; clean studies of ten shapes."""
+    """250 and more forms of mistakes; clean studies of ten shapes."""
     found, alarms = measure(40)
     with capsys.disabled():
         print(f"\nfound {found:.1%}, false alarms {alarms:.1%}")

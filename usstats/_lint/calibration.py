@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -20,6 +21,7 @@ CALIBRATION = frozenset(
         "slope", "intercept", "citl",
     }
 )  # fmt: skip
+_TEST_OF_FIT = re.compile(r"hosmer|(?:^|[^a-z])h-?l(?:[^a-z]|$)|goodness.of.fit")
 _AREAS = {"auc", "c_statistic", "c-statistic", "auroc", "concordance", "roc_auc"}
 _EVALUATE = "evaluate(y, p, thresholds=..., seed=...): AUC, calibration, net benefit and risks"
 _WEIGHTS = (
@@ -51,8 +53,8 @@ def _hosmer_lemeshow(evidence: Evidence) -> Iterator[Finding]:
         words = table.words("measure") + table.words("method") + table.words("term")
         if table.printed and len(table.frame.columns):
             words = words + table.words(str(table.frame.columns[0]))
-        named = words.str.contains(r"hosmer|(?:^|[^a-z])hl(?:[^a-z]|$)|goodness.of.fit").any()
-        named |= any("hosmer" in str(column).lower() for column in table.frame)
+        named = words.str.contains(_TEST_OF_FIT).any()
+        named |= any(_TEST_OF_FIT.search(str(column).lower()) for column in table.frame)
         if not (named or table.kind == "HosmerLemeshow"):
             continue
         alone = "the only measure of calibration" if not others else "beside better measures"

@@ -24,6 +24,7 @@ _RECLASSIFY = (
     "Leave it out; show the likelihood-ratio test and the difference in net benefit. If a journal "
     "insists, reclassify() with its parts for events and non-events."
 )
+_RECLASSIFIED = re.compile(r"(?:^|[^a-z])(?:c?nri|idi)(?:$|[^a-z])|reclassification[ _]imp")
 _WHOLE = {"nomogram", "combined", "fusion", "fused", "full", "extended", "integrated", "joint"}
 _PART = {"clinical", "network", "dl", "reduced", "base", "baseline", "image", "hormones"}
 
@@ -47,7 +48,9 @@ def _compares(table: ResultTable) -> bool:
         return False
     if not table.has("model_1", "model_2") or _tested(table).empty:
         return False
-    words = " ".join([*set(table.words("measure")), *set(table.words("method")), table.name])
+    words = " ".join(
+        [*set(table.words("measure")), *set(table.words("method")), table.name.lower()]
+    )
     words += str(table.facts.get("method", "")).lower()
     return table.kind == "AucComparison" or "delong" in words or "auc_1" in table.frame
 
@@ -80,6 +83,9 @@ def _nested(evidence: Evidence, table: ResultTable) -> Iterator[Finding]:
 
 def _on_own_data(evidence: Evidence, table: ResultTable) -> bool:
     """Whether the comparison can be on the fits' own patients."""
+    groups, outside = set(table.words("group")) - {""}, evidence.external_cohorts
+    if groups and groups <= {cohort.lower() for cohort in outside}:
+        return False
     n = table.fact("n")
     sizes = {float(fit.n) for fit in evidence.fits.values() if hasattr(fit, "n")}
     if table.scope == "development" or not np.isfinite(n):
@@ -159,12 +165,14 @@ def _one_by_one(contrasts: list[ResultTable]) -> Iterator[Finding]:
 
 def _reclassification(table: ResultTable) -> Iterator[Finding]:
     words = table.words("measure") + " " + table.words(_first_column(table))
-    named = words.str.contains(r"(?:^|[^a-z])(?:c?nri|idi)(?:$|[^a-z])|reclassification[ _]imp")
-    if not named.any():
+    named = words.str.contains(_RECLASSIFIED)
+    columns = [str(c).lower() for c in table.frame if _RECLASSIFIED.search(str(c).lower())]
+    if not named.any() and not columns:
         return
+    named |= not named.any()
     p_values = [c for c in table.frame if re.search(r"(^p$|p_?val|p[- ]value)", str(c).lower())]
     tested = any(_filled(table.frame[column][named]) for column in p_values)
-    parts = words.str.contains("event")
+    parts = words.str.contains("event") | any("event" in column for column in columns)
     severity = "error" if tested or not parts.any() else "warning"
     what = "with a p value" if tested else "without its parts" if not parts.any() else "reported"
     yield found(

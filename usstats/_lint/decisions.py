@@ -32,6 +32,7 @@ _F1 = re.compile(
     r"^(macro[ _-]?|micro[ _-]?|weighted[ _-]?)?f[ _-]?(1|beta)?[ _-]?(score|measure)?$"
 )
 _ACCURACY = re.compile(r"^(overall[ _-]|balanced[ _-]|test[ _-])?acc(uracy)?$")
+_BENEFIT = re.compile(r"net[ _-]?benefit|^nb[ _]")
 
 
 def check_decisions(evidence: Evidence) -> Iterator[Finding]:
@@ -165,7 +166,8 @@ def _tested_benefit(table: ResultTable) -> Iterator[Finding]:
         c for c in table.frame if re.search(r"(^p$|p_?val|p[- ]value|p_adj)", str(c).lower())
     ]
     about = table.words("measure").str.contains("net[_ ]benefit")
-    if table.has("net_benefit") or "net_benefit" in table.name:
+    spoken = [table.name.rsplit("/", 1)[-1], *table.frame.columns]
+    if table.has("net_benefit") or any(_BENEFIT.search(str(name).lower()) for name in spoken):
         about |= True
     shown = [c for c in columns if table.numbers(str(c))[about].notna().any()]
     if table.printed and about.any():
@@ -208,8 +210,25 @@ def _thresholds(evidence: Evidence) -> Iterator[Finding]:
         yield from _judged_at_home(evidence, threshold, used)
         yield from _outside_range(evidence, threshold)
     yield from _not_frozen(evidence, chosen, used)
+    for table in evidence.results:
+        yield from _several(table)
     if not chosen:
         yield from _judged_on_fit(evidence, used)
+
+
+def _several(table: ResultTable) -> Iterator[Finding]:
+    """One table that lists a cut-off of its own for each cohort."""
+    accurate = any(re.match(r"sensitivity|specificity", str(c).lower()) for c in table.frame)
+    if not table.has("threshold", "cohort") or not accurate or table.printed:
+        return
+    models = table.words("model")
+    cutoffs = table.numbers("threshold").groupby([models, table.words("cohort")]).first().dropna()
+    if (cutoffs.groupby(level=0).nunique() > 1).any():
+        yield found(
+            "R13", "error", table.name,
+            f"Each cohort has a cut-off of its own ({cutoffs.min():.4g} to {cutoffs.max():.4g}).",
+            fix=_FREEZE,
+        )  # fmt: skip
 
 
 def _has_accuracy(table: ResultTable) -> bool:

@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import pandas as pd
 
 from data_schema import SchemaError, load_strict_yaml
 from usstats._lint.evidence import Evidence, Setting, Split, TrainedFold
-from usstats._lint.objects import RESULT_COLUMNS, flattened, in_words, placed
+from usstats._lint.objects import flattened, placed
 from usstats._lint.sheets import ResultTable, Sheet
+from usstats._lint.wording import in_words, is_result
 from usstats._numbers import as_numbers
 
 STUDY_FILE = "study.yaml"
@@ -28,6 +30,8 @@ _NOT_RESULTS = re.compile(
     r"^(patients|images|predictions|readings|splits|sources)\.csv$|^run/(train|predict|explain|truth)/|"
     r"^run/fuse/(?!shift)|instability|_(roc|curve|histogram)\.csv$|/risks\.csv$|_risks\.csv$"
 )
+#: Columns of a cut-off and how it was chosen.
+_CUTOFF = {"criterion", "value"}
 _NOT_OPTIONS = re.compile(r"(^|/)(truth|import|manifest|run|fold|weights|splits|figures)\.json$|"
                           r"^run/(stages|fit|report|draw|validate|explain)/|cache/")  # fmt: skip
 
@@ -233,7 +237,8 @@ def _results(root: Path, files: tuple[str, ...], cohorts: list[str]) -> Iterator
             printed = "report/tables/" in name
             frame = _result_frame(root / name, printed=printed)
             if frame is not None:
-                yield placed(name, in_words(frame), cohorts, printed=printed)
+                spoken = frame if printed else in_words(frame)
+                yield _chosen(placed(name, spoken, cohorts, printed=printed))
         elif name.endswith("threshold.json"):
             chosen = _read_json(root / name)
             if isinstance(chosen, dict) and isinstance(chosen.get("value"), int | float):
@@ -246,14 +251,20 @@ def _results(root: Path, files: tuple[str, ...], cohorts: list[str]) -> Iterator
                 )
 
 
+def _chosen(table: ResultTable) -> ResultTable:
+    """A cut-off that was written as a table is one still."""
+    if len(table.frame) != 1 or not table.has(*_CUTOFF):
+        return table
+    return replace(table, kind="Threshold", facts=table.frame.iloc[0].to_dict())
+
+
 def _result_frame(path: Path, *, printed: bool) -> pd.DataFrame | None:
     if path.is_symlink() or path.stat().st_size > _LARGEST:
         return None
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            header = {cell.strip().lower() for cell in next(csv.reader(file), [])}
-        judged = any(re.match(r"(test|held_?out|outer|external)_", name) for name in header)
-        if not printed and not judged and not header & RESULT_COLUMNS:
+            header = next(csv.reader(file), [])
+        if not printed and not is_result(header) and not set(header) >= _CUTOFF:
             return None
         return pd.read_csv(path, keep_default_na=False, na_values=["", "nan", "NaN"])
     except (UnicodeDecodeError, csv.Error, ValueError):

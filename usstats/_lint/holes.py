@@ -13,6 +13,7 @@ from usstats._lint.evidence import Evidence
 from usstats._lint.finding import Finding, found
 from usstats._lint.models import ModelTerms
 from usstats._lint.sheets import ResultTable, Sheet
+from usstats._lint.wording import is_ratio
 from usstats._numbers import as_numbers
 
 _IMPUTE = (
@@ -237,20 +238,21 @@ def _huge_errors(where: str, table: pd.DataFrame, method: str) -> Iterator[Findi
 
 
 def _huge_tables(table: ResultTable) -> Iterator[Finding]:
-    if table.kind or table.printed or not table.has("term", "estimate"):
+    named = next((name for name in ("term", "variable") if table.has(name)), None)
+    if table.kind or table.printed or named is None or not table.has("estimate"):
         return
     words = " ".join(set(table.words("method")))
     if any(w in words for w in ("firth", "ridge", "lasso", "flic", "flac")):
         return
-    if table.has("contrast") or "odds" in table.name:
+    if table.has("contrast") or "odds" in table.name or is_ratio(table.frame):
         low, high = table.numbers("conf_low"), table.numbers("conf_high")
         wide = (high > 0) & ((high / low.clip(lower=1e-300) > _HUGE) | ~np.isfinite(high))
         wide &= high.notna()
         if wide.any():
-            names = ", ".join(table.frame.loc[wide, "term"].astype(str).head(3))
+            names = ", ".join(table.frame.loc[wide, named].astype(str).head(3))
             text = f"{names}: the interval of the odds ratio spans more than four powers of ten."
             yield found("R21", "error", table.name, text, fix=_FIRTH)
-    elif table.has("std_error"):
+    elif table.has("term", "std_error"):
         lone = table.frame.assign(std_error=table.numbers("std_error"))
         yield from _huge_errors(table.name, lone, "ml")
 

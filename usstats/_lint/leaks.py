@@ -161,7 +161,8 @@ def _contents(table: pd.DataFrame) -> Iterator[list[Any]]:
     """What identifies a file: its hash in any column that holds one, and its path."""
     for column in ("picture", LOOKALIKE, "sha256", "digest", "md5", "file_hash", "path"):
         if column in table and table[column].notna().any():
-            yield [None if pd.isna(v) else str(v) for v in table[column]]
+            cells = [None if pd.isna(v) else str(v) for v in table[column]]
+            yield cells if column == "path" else [v and v.strip().lower() for v in cells]
 
 
 def _hashes(table: pd.DataFrame) -> list[int] | None:

@@ -31,8 +31,12 @@ _NESTED = (
 _LEVEL, _TOLERANCE = 0.999, 0.3
 _EPOCH = re.compile(r"(epoch|ep|step|ckpt|checkpoint|seed|run|trial)[_-]?\d+|(^|_)best(_|$)", re.I)
 _MANY_NETWORKS = 3
-_TRIAL = re.compile(r"^(epoch|trial|config\w*|architecture|network|lr|learning_rate|seed|run)$")
-_JUDGED = re.compile(r"^(test|held_?out|outer|external)_?(fold_)?(auc|auroc|acc\w*|loss|f1)$")
+_TRIAL = re.compile(
+    r"^(epoch|trial|config\w*|architecture|backbone|network|lr|learning[_ ]rate|seed|run)$"
+)
+_JUDGED = re.compile(
+    r"^(test|held[_ -]?out|outer|external)[_ -]?(set[_ -]|fold[_ -])?(auc|auroc|acc\w*|loss|f1)\b"
+)
 
 
 def check_networks(evidence: Evidence) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from usstats._lint.parsing import plain_table
 from usstats._lint.sheets import ResultTable
+from usstats._lint.wording import in_words, is_result
 
 FACTS = (
     "n", "n_event", "n_cluster", "n_boot", "n_failed", "n_reader", "adjust", "method", "threshold",
@@ -21,14 +22,6 @@ _DEVELOPMENT = {"InternalValidation", "CorrectedDecisionCurve", "NestedCompariso
 _OUTSIDE = re.compile(r"(^|[^a-z])(external|ext|temporal|geographic|prospective)([^a-z]|$)", re.I)
 _HOME = re.compile(r"(^|[^a-z])(development|dev|internal|apparent|training)([^a-z]|$)", re.I)
 _SUFFIX = re.compile(r"_(calibration|decision|auc|roc|accuracy|risks|curve|histogram)$")
-#: Columns by which a table is known to hold results.
-RESULT_COLUMNS = frozenset(
-    {
-        "measure", "metric", "term", "model_1", "net_benefit", "threshold_probability", "variable",
-        "shifted", "corrected", "accuracy", "f1", "f1_score", "nri", "idi", "auc", "reason",
-        "p_value", "hosmer_lemeshow", "statistic",
-    }
-)  # fmt: skip
 
 
 def result_table(result: Any, name: str = "", *, cohorts: Sequence[str] = ()) -> ResultTable:
@@ -54,17 +47,6 @@ def result_table(result: Any, name: str = "", *, cohorts: Sequence[str] = ()) ->
 
 def _is_plain(value: Any) -> bool:
     return isinstance(value, str | int | float | np.number) and not isinstance(value, bool)
-
-
-def in_words(frame: pd.DataFrame) -> pd.DataFrame:
-    """A table of results in the toolkit's words where another spelling is plain."""
-    spoken = {"metric": "measure", "index": "measure", "p": "p_value", "p.value": "p_value"}
-    spoken |= {"pvalue": "p_value", "p_adj": "p_adjusted", "se": "std_error"}
-    spoken |= {"ci_low": "conf_low", "ci_high": "conf_high", "lower": "conf_low"}
-    spoken |= {"upper": "conf_high", "threshold_prob": "threshold_probability"}
-    names = {c: spoken[str(c).lower()] for c in frame if str(c).lower() in spoken}
-    free = {c: new for c, new in names.items() if new not in frame}
-    return frame.rename(columns=free)
 
 
 def placed(
@@ -112,7 +94,7 @@ def kind_of_table(frame: pd.DataFrame) -> str:
         return "images"
     if "patient_id" in columns:
         return "patients"
-    return "results" if RESULT_COLUMNS & {c.lower() for c in columns} else ""
+    return "results" if is_result(columns) else ""
 
 
 def flattened(content: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:

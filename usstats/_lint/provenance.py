@@ -24,8 +24,9 @@ _PROVENANCE = (
 )
 #: Names under which a network's probability, or a radiomics signature, hides among covariates.
 _LEARNED = re.compile(
-    r"(^|_)(dl|cnn|ai|deep|net|nn|resnet\w*|densenet\w*|efficientnet\w*|nasnet\w*|mobilenet\w*|"
-    r"vgg\w*|vit|unet\w*|radiomics?|rad_?score|signature|model_?(score|prob\w*))(_|$)|"
+    r"(^|[_ -])(dl|cnn|ai|deep|net|nn|resnet\w*|densenet\w*|efficientnet\w*|nasnet\w*|mobilenet\w*|"
+    r"vgg\w*|vit|unet\w*|radiomics?|rad[_ -]?score|transformer|signature|model_?(score|prob\w*))"
+    r"([_ -]|$)|"
     r"(prob|probability|_pred|prediction)$|^pred_",
     re.IGNORECASE,
 )

@@ -20,6 +20,8 @@ _DESIGN = (
 _RANDOM = "reader_study(data, ..., readers='random', cases='random'), every reader by itself"
 _INTERACTION = "assistance_effect(data, ..., experience='experience').interaction, with interval"
 _SHORT_WASHOUT = 14
+#: Fewer cases can be in any order by chance.
+_A_LIST = 20
 _POOLED = re.compile(
     r"^(mean|average|averaged|avg|consensus|majority|pooled|all|panel|readers|"
     r"experts?|juniors?|seniors?|radiologists?)$"
@@ -38,6 +40,7 @@ def check_readers(evidence: Evidence) -> Iterator[Finding]:
         yield from _crossing(sheet)
         yield from _order(sheet)
         yield from _washout(sheet)
+        yield from _sorted_cases(evidence, sheet)
     for table in evidence.results:
         yield from _fixed_readers(table)
         yield from _assistance(table)
@@ -149,6 +152,40 @@ def _aided_first(
         except TypeError:
             continue
     return None
+
+
+def _sorted_cases(evidence: Evidence, sheet: Sheet) -> Iterator[Finding]:
+    """Cases read in the order of their truth, or by everybody in one and the same order."""
+    if not sheet.has("case", "order"):
+        return
+    truth = sheet.frame["case"].astype(str).map(evidence.cases["event"].to_dict())
+    rows = sheet.frame.assign(order=as_numbers(sheet.frame["order"]), truth=truth)
+    lists = [part for _, part in rows.groupby(["reader", "condition"]) if len(part) >= _A_LIST]
+    told = [part for part in lists if _ranks(part) in (0.0, 1.0)]
+    if told:
+        yield found(
+            "R22", "error", sheet.at("order"),
+            f"In {len(told)} of {len(lists)} reading lists all cases of one outcome come before "
+            "those of the other: the place in the list tells the answer.",
+            fix="Draw the order of the cases at random, anew for every reader and session.",
+        )  # fmt: skip
+    sequences = {tuple(part.sort_values("order")["case"].astype(str)) for part in lists}
+    if len(lists) > 2 and len(sequences) == 1:
+        yield found(
+            "R22", "warning", sheet.at("order"),
+            f"All {len(lists)} reading lists have the cases in one and the same order: fatigue and "
+            "memory of the first reading fall on the same cases.",
+            fix="Draw the order of the cases at random, anew for every reader and session.",
+        )  # fmt: skip
+
+
+def _ranks(part: pd.DataFrame) -> float:
+    """Share of pairs of an event and a non-event in which the event was read later."""
+    known = part.dropna(subset=["order", "truth"])
+    later, sooner = (known.loc[known["truth"] == y, "order"].to_numpy() for y in (1, 0))
+    if min(len(later), len(sooner)) < _A_LIST // 4:
+        return np.nan
+    return float((later[:, None] > sooner[None, :]).mean())
 
 
 def _washout(sheet: Sheet) -> Iterator[Finding]:

@@ -112,9 +112,21 @@ def _sample_of(evidence: Evidence, model: ModelTerms) -> _Sample | None:
     if written:
         rows = written[0].words("term")
         df = int((~rows.isin(["intercept", "(intercept)", "const", ""])).sum())
+        df = max(df, _parameters(evidence, model))
         return _usable(df, written[0].fact("n"), written[0].fact("n_event"), area)
     home = evidence.patients_of("development")["event"].dropna()
-    return _usable(model.df, len(home), home.sum(), area)
+    return _usable(_parameters(evidence, model), len(home), home.sum(), area)
+
+
+def _parameters(evidence: Evidence, model: ModelTerms) -> int:
+    """As declared; the levels of a factor that lists none are counted in the patients."""
+    frame = pd.DataFrame() if evidence.patients is None else evidence.patients.frame
+    return sum(
+        max(distinct(frame[term.name]) - 1, 1)
+        if term.type == "factor" and not term.levels and term.name in frame
+        else term.df
+        for term in model.terms
+    )
 
 
 def _sample_of_fit(fit: Any, area: float | None) -> _Sample | None:
@@ -238,16 +250,23 @@ def _looks_random(outside: pd.Series[bool]) -> bool:
 
 def _split_columns(evidence: Evidence) -> Iterator[Finding]:
     for sheet in (evidence.patients, evidence.images, evidence.predictions):
-        for column in ("split", "set", "subset", "partition", "dataset"):
+        for column in ("split", "set", "subset", "partition", "dataset", "group"):
             if sheet is None or not sheet.has(column):
                 continue
-            values = {str(v).strip().lower() for v in sheet.frame[column].dropna().unique()}
+            values = {_set_name(v) for v in sheet.frame[column].dropna().unique()}
             if len(values & _SETS) > 1:
                 yield found(
                     "R17", "error", sheet.at(column),
                     f"The patients are split once, into {', '.join(sorted(values))}.",
                     fix=_RESAMPLE,
                 )  # fmt: skip
+
+
+def _set_name(value: object) -> str:
+    """`Training set`, `train` and `internal validation cohort` by their first telling word."""
+    words = re.sub(r"[^a-z]+", " ", str(value).lower()).split()
+    plain = [w for w in words if w not in {"set", "cohort", "data", "internal", "group", "sample"}]
+    return " ".join(plain)
 
 
 def _not_validated(evidence: Evidence) -> Iterator[Finding]:

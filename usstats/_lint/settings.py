@@ -41,8 +41,10 @@ PATTERNS = (
     ),
     Pattern(
         rule="R02",
-        key=r"ensemble|external_(network|model|rule)|(^|\.)which_(network|fold)",
-        value=r"^(any|unknown|unspecified|random|first|best([_ ]fold)?|fold_?\d+)$",
+        key=r"ensemble|external_(network|model|rule)|(^|\.)which_(network|fold)|deploy",
+        value=r"^(any|unknown|unspecified|random|first|best([_ ]fold)?|fold_?\d+)$|"
+        r"(best|highest|random).{0,20}(fold|network|model)|"
+        r"(fold|network|model).{0,20}(best|highest|largest)",
         finding="The network used outside is not the ensemble of the folds by a stated rule",
         fix="State the rule: the mean logit of the fold networks.",
     ),
@@ -77,8 +79,10 @@ PATTERNS = (
     ),
     Pattern(
         rule="R05",
-        key=r"(^|[._])(unit|unit_of_analysis|level|analysis_level|analysis_unit|cluster)$",
-        value=r"^(per[_ ])?(image|images|frame|frames|slice|slices|image_id)$",
+        key=r"(^|[._])(unit|unit_of_analysis|level|analysis_level|analysis_unit|cluster|"
+        r"(resampling|bootstrap|sampling)_(unit|level))$",
+        value=r"^((per|by)[_ ])?(image|images|frame|frames|slice|slices|image_id)"
+        r"([-_ ](level|wise|based))?$",
         finding="Images are counted as if they were patients",
         fix="Analyse patients, or pass cluster=patient_id.",
     ),
@@ -92,7 +96,7 @@ PATTERNS = (
     Pattern(
         rule="R07",
         key=r"(adjust|multiplicity|multiple_(testing|comparisons)|p_adjust|correction)$",
-        value=_NO,
+        value=_NO + r"|^not?[ _-]|^un(adjusted|corrected)",
         finding="p values of several comparisons are not adjusted",
         fix="adjust: holm, and contrasts named beforehand",
     ),
@@ -134,7 +138,8 @@ PATTERNS = (
     Pattern(
         rule="R11",
         key=r"decision.*(risks?|curve|data|predictions)$|decision.*corrected",
-        value=r"^(apparent|uncorrected|false|no|training|in[_ -]sample)$",
+        value=r"^(apparent|uncorrected|false|no|training([ _-](set|cohort|data|sample))?|"
+        r"in[_ -]sample)$",
         finding="The decision curve uses apparent risks",
         fix="validate(...).decision_curve(thresholds)",
     ),
@@ -165,6 +170,14 @@ PATTERNS = (
         key=r"selection|select(ed)?_by|screen|stepwise|univaria|variable_choice|p_(enter|remove)|"
         r"entry|feature_select|predictor_choice",
         value=r"stepwise|backward|forward|univaria|p\s*[<≤]|p[_ -]?value|^0?\.0?[0-9]+$|" + _YES,
+        finding="Variables are chosen by p values or stepwise",
+        fix="Choose by knowledge, or repeat the choice in every resample (Recipe(select=...)).",
+    ),
+    Pattern(
+        rule="R15",
+        key=r"",
+        value=r"(backward|forward|stepwise)[ _-]*(elimination|selection|regression|wald|lr\b|"
+        r"conditional|step)|p\s*[<≤]\s*0?\.\d+ .{0,20}univari|univari\w+ (analysis|screening)",
         finding="Variables are chosen by p values or stepwise",
         fix="Choose by knowledge, or repeat the choice in every resample (Recipe(select=...)).",
     ),
@@ -244,6 +257,20 @@ PATTERNS = (
         fix="reader_study(readers='random', cases='random')",
     ),
     Pattern(
+        rule="R22",
+        key=r"read.*blind(ed|ing)?|blind(ed|ing)?.*(read|truth|outcome)",
+        value=_NO,
+        finding="Readers were not kept from knowing the outcome",
+        fix="Blind the readers to the outcome and to each other.",
+    ),
+    Pattern(
+        rule="R22",
+        key=r"^(readers?|reading|readings|reader_study)(\.|_(mode|method|rule|analysis))",
+        value=r"consensus|jointly|majority",
+        finding="Readings are a consensus, whose readers cannot be told apart",
+        fix="Let every reader read every case alone, and analyse them with reader_study.",
+    ),
+    Pattern(
         rule="R23",
         key=r"interaction|subgroup_test",
         value=_NO,
@@ -274,7 +301,7 @@ PATTERNS = (
     ),
 )
 _IGNORED = re.compile(
-    r"(^|\.)(title|name|label|source|rationale|description|reason)$|^fusion\.network$"
+    r"^(?!.*(sample_?size|power)).*(^|\.)(title|name|label|source|rationale|description|reason)$|^fusion\.network$"
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,6 +17,11 @@ _CLUSTER = (
     "fit_logistic, validate, evaluate, reader_study), or one value a patient by "
     "`patient_probability`."
 )
+_GROUP = re.compile(r"[(\[]\s*n\s*=\s*(\d[\d,]*)\s*[)\]]", re.IGNORECASE)
+#: Headers that repeat other groups, or that say themselves what they count.
+_WHOLE = re.compile(
+    r"\b(all|overall|total|image|lesion|testis|testes|frame|reading)s?\b", re.IGNORECASE
+)
 #: Words of methods that account for several rows of a patient.
 _CLUSTERED = ("cluster", "obuchowski", "gee", "sandwich", "patient")
 
@@ -28,6 +34,7 @@ def check_units(evidence: Evidence) -> Iterator[Finding]:
     for table in evidence.results:
         yield from _counted_images(evidence, table)
         yield from _table_one(evidence, table)
+        yield from _headers(evidence, table)
     for name, fit in evidence.fits.items():
         yield from _fitted_images(evidence, name, fit)
     yield from _read_images(evidence)
@@ -84,7 +91,8 @@ def _is_clustered(table: ResultTable) -> bool:
 
 def _largest(table: ResultTable) -> float:
     """The sample of a file of results; counts of levels, readers or groups are none."""
-    if not ({"measure", "term", "model_1"} & set(table.frame)) or "variable" in table.frame:
+    about = {"measure", "term", "model_1", "auc", "auroc"} & {str(c).lower() for c in table.frame}
+    if not about or "variable" in table.frame:
         return np.nan
     return float(table.numbers("n").max())
 
@@ -122,6 +130,19 @@ def _table_one(evidence: Evidence, table: ResultTable) -> Iterator[Finding]:
         yield found(
             "R05", "error", table.name,
             f"Table 1 describes {counted.max():.0f} rows where there are {patients} patients.",
+            fix="describe(data, by=..., patient_id='patient_id', per_image=[...])",
+        )  # fmt: skip
+
+
+def _headers(evidence: Evidence, table: ResultTable) -> Iterator[Finding]:
+    """Groups of a printed table, `NOA (n = 812)`, that hold more than all patients."""
+    counts = [m for c in table.frame if (m := _GROUP.search(str(c))) and not _WHOLE.search(str(c))]
+    total = sum(int(match[1].replace(",", "")) for match in counts)
+    if len(counts) > 1 and "all" in evidence.sizes and total > evidence.sizes["all"][0]:
+        yield found(
+            "R05", "error", table.name,
+            f"The groups of the table hold {total} where there are {evidence.sizes['all'][0]} "
+            "patients.",
             fix="describe(data, by=..., patient_id='patient_id', per_image=[...])",
         )  # fmt: skip
 

@@ -83,6 +83,13 @@ def test_series_differ_without_colour(curves):
     assert to_hex(first.get_color()).upper() == OKABE_ITO[0]
 
 
+def test_several_curves_carry_markers_and_one_does_not(curves):
+    drawn = [line for line in plot_roc(curves).lines if line.get_marker() not in ("", "None")]
+    assert len({line.get_marker() for line in drawn}) == len(curves) > 1
+    name = next(iter(curves))
+    assert all(line.get_marker() in ("", "None") for line in plot_roc(curves[name]).lines)
+
+
 def test_band_is_drawn_where_the_curve_has_one(curves):
     band = plot_roc(curves).collections
     assert len(band) == 1
