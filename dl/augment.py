@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from dl import changes
-from dl.changes import each, on_pictures, uniform
+from dl._augmenting import changes
+from dl._augmenting.changes import each, on_pictures, uniform
+from dl._augmenting.moves import affine, degrees, warp
+from dl._augmenting.operations import apply_policy
 from dl.channels import ChannelLayout
 from dl.config import AugmentConfig
-from dl.moves import affine, degrees, warp
-from dl.operations import apply_policy
 from dl.photo import photograph_batch
 from dl.policy import Policy
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 
-from dl._config_checks import check_types
+from dl._training.config_checks import check_types
 from dl.errors import ConfigError
 
 __all__ = ["AugmentConfig"]

@@ -11,7 +11,7 @@ LayerCam           sum_k relu(G_k) A_k, by place      Jiang et al. 2021
 EigenCam           A on its first direction           Muhammad & Yeasin 2020; knows no class
 LinearCam          the head's weights times A         Zhou et al. 2016; exact for linear heads
 AttentionGates     the gates' own coefficients        Schlemper et al. 2019; knows no class
-Occlusion          y less y behind a patch            Zeiler & Fergus 2014 (in `dl.occlusion`)
+Occlusion          y less y behind a patch            Zeiler & Fergus 2014
 =================  =================================  ===========================================
 """
 
@@ -24,10 +24,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dl.cam_base import Cam, Toward
-from dl.cam_layers import Target, map_owner
+from dl._explaining.base import Cam, Toward
+from dl._explaining.layers import Target, map_owner
+from dl._explaining.occlusion import Occlusion
 from dl.layers import GridAttentionGate, resize_to
-from dl.occlusion import Occlusion
 from usstats._check import check_option
 from usstats.errors import ArgumentError
 

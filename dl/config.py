@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from dl._config_checks import check_values, refuse_repeated, refuse_unknown
+from dl._training.config_checks import check_values, refuse_repeated, refuse_unknown
 from dl.augment_config import AugmentConfig
 from dl.errors import ConfigError
 from dl.policy import PolicySearch

@@ -15,13 +15,15 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from numpy.typing import NDArray
 from torch import nn
 
-from dl.assemble import assemble
+from dl._training.assemble import assemble
+from dl._training.fold_tasks import TUNING, checked_folds, checked_tasks, fold_task, shared_pictures
+from dl._training.frozen import feature_table, fit_head, frozen_network, head_logits
+from dl._training.targets import mask_classes, mask_digests, mask_targets, task_labels
+from dl._training.training_state import LOG, read_state
 from dl.checkpoint import save_weights
 from dl.config import TrainConfig
 from dl.data import ImageStudy
 from dl.errors import TrainingError
-from dl.fold_tasks import TUNING, checked_folds, checked_tasks, fold_task, shared_pictures
-from dl.frozen import feature_table, fit_head, frozen_network, head_logits
 from dl.inference import logits, steady_torch
 from dl.policy_search import with_policy
 from dl.prepare import Preparation, PreparedImages, prepare
@@ -29,9 +31,7 @@ from dl.progress import EpochWatcher, Progress, reporter
 from dl.run_folder import Run, begin_run, image_index
 from dl.segment import mask_logits, write_masks
 from dl.storage import run_lock, tied_to, wait_for_lock, write_json
-from dl.targets import mask_classes, mask_digests, mask_targets, task_labels
 from dl.train import START, FoldTask, epoch_seed, train_fold
-from dl.training_state import LOG, read_state
 from usstats._check import check_count
 from usstats.splits import Folds
 

@@ -30,14 +30,14 @@ import pandas as pd
 import torch
 from torch import distributed
 
+from dl._training.fold import FoldTask
+from dl._training.world import current_world
 from dl.config import TrainConfig
 from dl.crossval import cross_validate
 from dl.data import ImageStudy
 from dl.errors import ConfigError
-from dl.fold import FoldTask
 from dl.progress import console_progress
 from dl.train import train_fold
-from dl.world import current_world
 
 __all__ = ["main", "together"]
 

@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from torch import nn
 
+from dl._explaining.record import CamRecord, SecondMap, cam_frame
+from dl._reading.pictures import Pictures, hashed
+from dl._training.targets import mask_classes
 from dl.calibrate import class_log_odds
 from dl.cam import METHODS, new_cam, unit_map
-from dl.cam_record import CamRecord, SecondMap, cam_frame
 from dl.data import ImageStudy
 from dl.geometry import letterbox
 from dl.images import read_mask, read_regions
 from dl.inference import as_input, logits, steady_torch
 from dl.network import layout_of, tasks_of
-from dl.pictures import Pictures, hashed
 from dl.prepare import Preparation
 from dl.run_folder import Run, open_run
-from dl.targets import mask_classes
 from dl.train import START, epoch_seed
 from usstats._check import check_option
 from usstats.errors import ArgumentError

@@ -18,13 +18,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dl._networks.run_network import RunNetwork, run_network
 from dl.errors import ExportError
 from dl.fingerprint import sha256_file
 from dl.onnx_network import FACTS_KEY, OnnxNetwork, package
 from dl.predict import ENSEMBLE_RULE
 from dl.prepare import Preparation
 from dl.run_folder import Run, open_run
-from dl.run_network import RunNetwork, run_network
 from dl.storage import atomic_path
 from usstats._check import check_option
 from usstats.errors import ArgumentError

@@ -11,18 +11,18 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from dl._reading.pictures import hashed
+from dl._training.targets import mask_classes
 from dl.data import ImageStudy
 from dl.errors import ImageError, ResumeError
 from dl.geometry import letterbox_box
 from dl.images import read_image
 from dl.network import tasks_of
-from dl.pictures import hashed
 from dl.predict import predict_masks
 from dl.prepare import for_every_row
 from dl.run_folder import Run, open_run
 from dl.segment import mask_path
 from dl.storage import atomic_path
-from dl.targets import mask_classes
 from usstats.errors import ArgumentError, LeakageError
 from usstats.splits import Folds
 

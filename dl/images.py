@@ -94,7 +94,7 @@ def read_image(
     if bits is not None:
         check_count(bits, name="bits")
     if is_dicom(path):
-        from dl.dicom import read_dicom
+        from dl._reading.dicom import read_dicom
 
         return read_dicom(path, bits=bits, frame=frame)
     with _open(path) as picture:

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dl.allocator import keep_freed_memory
-from dl.variants import variants
+from dl._augmenting.variants import variants
+from dl._training.allocator import keep_freed_memory
 
 __all__ = ["as_input", "features", "logits", "mask_logits", "steady_torch"]
 
@@ -82,7 +82,7 @@ def logits(
     flip : bool
         The mirror image as well.
     tta : sequence of {"rotate", "scale", "gain"}
-        Further variants; see `dl.variants.variants`.
+        Further variants; see `variants`.
     batch_size : int
 
     Returns

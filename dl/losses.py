@@ -2,7 +2,7 @@
 
 A label of MISSING leaves its row out. Weighted losses are means over rows of weight times loss, not
 divided by the sum of the weights, so that a batch of the rare class keeps its say. Losses of masks
-come from `dl.mask_losses` and are offered here too.
+come from `dl._training.mask_losses` and are offered here too.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from torch.nn.functional import (
     one_hot,
 )
 
-from dl._loss_input import MISSING, class_weights, known_rows, mean_or_zero
-from dl.mask_losses import dice_cross_entropy, pixel_cross_entropy, soft_dice
+from dl._training.loss_input import MISSING, class_weights, known_rows, mean_or_zero
+from dl._training.mask_losses import dice_cross_entropy, pixel_cross_entropy, soft_dice
 from usstats.errors import ArgumentError, OutcomeError
 
 __all__ = [

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, max_pool2d, pad, relu
 
-from dl.nasnet_weights import nasnet_imagenet, read_keras
+from dl._networks.nasnet_weights import nasnet_imagenet, read_keras
 from dl.network import NetworkEntry, register
 from usstats._check import check_option
 

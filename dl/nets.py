@@ -15,10 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from dl.layers import SameConv2d
-from dl.network import NetworkEntry, register
-from dl.pretrained import lite0_imagenet, lite1_imagenet, lite2_imagenet
-from dl.torchvision_weights import (
+from dl._networks.pretrained import lite0_imagenet, lite1_imagenet, lite2_imagenet
+from dl._networks.torchvision_weights import (
     COLOUR_MEAN,
     COLOUR_STD,
     EFFICIENTNET_B0,
@@ -27,6 +25,8 @@ from dl.torchvision_weights import (
     imagenet_loader,
     mobilenet_v2_name,
 )
+from dl.layers import SameConv2d
+from dl.network import NetworkEntry, register
 
 __all__ = [
     "InvertedBottleneck",

@@ -7,7 +7,7 @@ The contract between a network and the rest of the floor:
 - `forward(*inputs)` takes one (N, C, H, W) tensor in [0, 1] for each of the entry's `inputs`, in
   that order, and `mask=None` behind them where the entry's `mask` is not "none". Where the entry
   says so (`may_miss`), an input may be None. Training and prediction stack inputs and mask in one
-  tensor (`layout_of`); `dl.stacked` takes it apart in front of the network.
+  tensor (`layout_of`); `dl._networks.stacked` takes it apart in front of the network.
 - It returns logits: (N, n_classes) for ("classify",), (N, n_mask_classes, H, W) for ("segment",), a
   tuple of both in the order of `tasks` for ("classify", "segment"). No softmax, no sigmoid.
 - What is new for a study begins with "head." in the state dict, and its last classifying layer is

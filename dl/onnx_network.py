@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dl._reading.pictures import Pictures
 from dl.calibrators import Calibrator, Uncalibrated, calibrator_from_dict, class_log_odds
 from dl.errors import CheckpointError, MaskError
 from dl.geometry import check_pixels, grow_box, roi_box
 from dl.images import read_image, read_mask
 from dl.onnx_prediction import OnnxPrediction, unboxed
-from dl.pictures import Pictures
 from dl.prepare import Preparation
 from usstats.errors import ArgumentError
 

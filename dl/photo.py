@@ -17,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from dl.changes import blur, each, normal, uniform
+from dl._augmenting.changes import blur, each, normal, uniform
+from dl._augmenting.jpeg import compress
+from dl._augmenting.moves import plain_grid, projective_grid, resample
 from dl.channels import ChannelLayout
 from dl.geometry import check_pixels
-from dl.jpeg import compress
-from dl.moves import plain_grid, projective_grid, resample
 from usstats.errors import ArgumentError
 
 __all__ = ["photograph", "photograph_batch"]

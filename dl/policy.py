@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dl._config_types import check_types, refuse_unknown
+from dl._training.config_types import check_types, refuse_unknown
 from dl.errors import ConfigError
 
 __all__ = ["OPERATIONS", "Operation", "OperationRange", "Policy", "PolicySearch"]

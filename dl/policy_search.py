@@ -22,23 +22,23 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy, softplus
 
+from dl._augmenting.operations import apply_policy
+from dl._networks.stacked import channel_layout
+from dl._training.fold import FoldTask, epoch_seed
+from dl._training.world import training_device
 from dl.augment_config import AugmentConfig
 from dl.channels import ChannelLayout
 from dl.errors import TrainingError
-from dl.fold import FoldTask, epoch_seed
 from dl.inference import as_input, steady_torch
-from dl.operations import apply_policy
 from dl.policy import OPERATIONS, Policy, PolicySearch
-from dl.stacked import channel_layout
 from dl.storage import read_json, write_json
 from dl.train import train_fold
-from dl.world import training_device
 from usstats.errors import ArgumentError
 from usstats.splits import make_folds
 
 __all__ = ["FoundPolicy", "found_policies", "search_policy", "with_policy"]
 
-#: What the random numbers are for, beside those of `dl.fold`; 3 chooses the tuning patients.
+#: What the random numbers are for, beside those of a fold; 3 chooses the tuning patients.
 POLICY = 4
 FILE, FOLDER = "policy.json", "policy"
 BATCH = 32

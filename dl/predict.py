@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dl._training.fold import START, epoch_seed
+from dl._training.frozen import head_logits
+from dl._training.targets import mask_classes, mask_targets
 from dl.data import ImageStudy, normal_patients
 from dl.errors import ImageWarning
 from dl.fingerprint import confirmed_duplicates
-from dl.fold import START, epoch_seed
-from dl.frozen import head_logits
 from dl.inference import features, logits, steady_torch
 from dl.network import tasks_of
 from dl.predictions import predictions_frame
@@ -22,7 +23,6 @@ from dl.progress import Progress, reporter
 from dl.run_folder import Run, open_run
 from dl.segment import mask_frame, mask_logits, write_masks
 from dl.storage import read_json
-from dl.targets import mask_classes, mask_targets
 from usstats.errors import ArgumentError, LeakageError
 
 __all__ = [

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from dl._reading.pictures import Pictures, file_digests, read_pictures
 from dl.channels import ChannelLayout
 from dl.config import TrainConfig
 from dl.data import ImageStudy, check_study
@@ -26,7 +27,6 @@ from dl.fingerprint import (
     sha256_file,
 )
 from dl.geometry import crop_roi, letterbox, roi_box
-from dl.pictures import Pictures, file_digests, read_pictures
 from dl.storage import atomic_path, read_json, write_json
 from usstats.errors import SchemaError
 
@@ -71,7 +71,9 @@ class Preparation:
     @classmethod
     def of(cls, config: TrainConfig) -> Preparation:
         """The preparation a training configuration asks for."""
-        from dl.stacked import channel_layout  # what an architecture takes is known beside torch
+        from dl._networks.stacked import (
+            channel_layout,  # what an architecture takes is known beside torch
+        )
 
         return cls(
             region=config.region,

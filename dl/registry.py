@@ -13,18 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import dl.attention
-import dl.backbones
-import dl.dual_aspp
-import dl.multitask
-import dl.nasnet
-import dl.nets
-import dl.unet  # noqa: F401  (each registers its networks)
+from dl._networks.outside import OUTSIDE
 from dl.checkpoint import load_weights
 from dl.errors import CheckpointError
 from dl.layers import ImageClassifier, merge_input_channels
 from dl.network import NetworkEntry, entry, layout_of, names, register
-from dl.outside import OUTSIDE
 from usstats._check import check_option
 from usstats.errors import ArgumentError
 

@@ -21,13 +21,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import nn
 
+from dl._networks.stacked import network_of
 from dl.calibrators import CrossFitted
 from dl.checkpoint import load_weights, model_hash, weights_identity
 from dl.config import TrainConfig
 from dl.data import ImageStudy
 from dl.errors import CheckpointError, ResumeError
 from dl.prepare import PreparedImages
-from dl.stacked import network_of
 from dl.storage import atomic_path, damaged, read_json, write_json, write_text
 from usstats.splits import Folds
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
+from dl._explaining.layers import Target, class_logits, layer_name
 from dl.cam import METHODS, new_cam
-from dl.cam_layers import Target, class_logits, layer_name
 from dl.errors import InsensitiveMapWarning
 from usstats._check import check_count, check_option, check_seed
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from dl._training.targets import MISSING
 from dl.data import ImageStudy
 from dl.images import read_image
 from dl.inference import mask_logits
-from dl.targets import MISSING
 from usstats import dice
 
 __all__ = ["mask_frame", "mask_logits", "mask_path", "read_probability", "write_masks"]

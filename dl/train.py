@@ -10,16 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
+from dl._networks.stacked import channel_layout, network_of
+from dl._training.fold import BATCHES, DROPOUT, START, FoldTask, epoch_seed
+from dl._training.objective import Objective
+from dl._training.optimisation import Learner
+from dl._training.training_state import latest_state
+from dl._training.tuning import not_finite, tune
+from dl._training.world import current_world, training_device
 from dl.augment import augment_with_masks
 from dl.config import TrainConfig
-from dl.fold import BATCHES, DROPOUT, START, FoldTask, epoch_seed
 from dl.inference import as_input, steady_torch
-from dl.objective import Objective
-from dl.optimisation import Learner
-from dl.stacked import channel_layout, network_of
-from dl.training_state import latest_state
-from dl.tuning import not_finite, tune
-from dl.world import current_world, training_device
 
 __all__ = ["START", "FoldTask", "epoch_seed", "train_fold"]
 

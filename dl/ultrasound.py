@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dl.dicom import number, read_header
+from dl._reading.dicom import number, read_header
 from dl.errors import ImageWarning
 from dl.geometry import Box
 

@@ -43,9 +43,9 @@ def check_networks(config: StudyConfig, tables: StudyTables, root: Path) -> list
 
 def _refused(name: str, network: Network) -> Problem | None:
     """An architecture, option, starting point or device that there is not."""
+    from dl._networks.stacked import network_of
+    from dl._training.world import training_device
     from dl.registry import entry
-    from dl.stacked import network_of
-    from dl.world import training_device
 
     try:
         tasks_of(network)

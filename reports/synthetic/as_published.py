@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from torch import Tensor, nn
 
+from dl._augmenting.operations import apply_policy
+from dl._training.targets import mask_targets
 from dl.data import ImageStudy
 from dl.inference import as_input, logits, mask_logits, steady_torch
 from dl.losses import dice_cross_entropy, focal
-from dl.operations import apply_policy
 from dl.policy import OPERATIONS, Policy
 from dl.prepare import Preparation, prepare
 from dl.registry import build
-from dl.targets import mask_targets
 from usstats._check import check_option
 
 __all__ = [

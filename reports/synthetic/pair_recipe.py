@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
+from dl._networks.stacked import StackedInputs
 from dl.channels import ChannelLayout
 from dl.prepare import Preparation
-from dl.stacked import StackedInputs
 from reports.synthetic.as_published import Recipe
 
 __all__ = ["PairRecipe"]

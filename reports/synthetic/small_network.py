@@ -1,7 +1,7 @@
 """Networks small enough to train in a notebook; importing this module registers them.
 
 A trunk of three resolutions, which serves as an encoder as well, and the gated network of
-`dl.attention` above it.
+`dl._networks.attention` above it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from dl.attention import AttentionNet
+from dl._networks.attention import AttentionNet
 from dl.network import NetworkEntry, names, register
 
 __all__ = ["SMALL", "SMALL_GATED"]

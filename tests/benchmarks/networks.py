@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from numpy.testing import assert_allclose
 
+from dl._augmenting.variants import variants
+from dl._networks.run_network import RunNetwork
 from dl.export import export_onnx
 from dl.inference import logits, steady_torch
 from dl.onnx_network import OnnxNetwork
 from dl.registry import build
-from dl.run_network import RunNetwork
-from dl.variants import variants
 from tests.benchmarks.races import Race
 
 __all__ = ["RACES"]

@@ -17,15 +17,15 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torch import nn
 
+from dl._training.fold import FoldTask
+from dl._training.objective import Objective
+from dl._training.optimisation import Learner
 from dl.config import TrainConfig
 from dl.crossval import cross_validate
 from dl.data import ImageStudy
-from dl.fold import FoldTask
 from dl.geometry import letterbox
 from dl.images import read_image
 from dl.inference import as_input, steady_torch
-from dl.objective import Objective
-from dl.optimisation import Learner
 from dl.prepare import Preparation, PreparedImages, prepare
 from dl.registry import build
 from dl.train import _train_epoch

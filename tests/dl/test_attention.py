@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dl import registry
-from dl.attention import AttentionNet, attention_resnet18
+from dl._networks.attention import AttentionNet, attention_resnet18
 from dl.losses import cross_entropy, deep_supervision
 from tests.dl.network_laws import fit, n_parameters, without_gradient
 from usstats.errors import ArgumentError

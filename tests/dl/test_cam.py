@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from dl._explaining.layers import default_layers
 from dl.cam import (
     METHODS,
     AttentionGates,
@@ -18,7 +19,6 @@ from dl.cam import (
     new_cam,
     unit_map,
 )
-from dl.cam_layers import default_layers
 from dl.channels import ChannelLayout
 from dl.ensemble import DeepEnsemble
 from dl.registry import build

@@ -10,7 +10,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Generator, Tensor
 
-from dl import changes
+from dl._augmenting import changes
 
 PLAIN = {
     "gain": changes.gain,

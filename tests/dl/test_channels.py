@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from dl import registry
+from dl._networks.stacked import StackedInputs, channel_layout, network_of
+from dl._training.optimisation import new_optimiser
 from dl.channels import ChannelLayout
 from dl.checkpoint import load_weights, save_weights
 from dl.export import export_onnx
 from dl.onnx_network import OnnxNetwork
-from dl.optimisation import new_optimiser
-from dl.stacked import StackedInputs, channel_layout, network_of
 from tests.dl.worlds import tiny_config
 from usstats.errors import ArgumentError
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from dl._training.optimisation import Learner
+from dl._training.training_state import STATE, TrainingState, latest_state
 from dl.checkpoint import load_weights, model_hash, read_tensors, save_weights, write_tensors
 from dl.errors import CheckpointError, ResumeError
-from dl.optimisation import Learner
 from dl.registry import build
-from dl.training_state import STATE, TrainingState, latest_state
 from tests.dl.worlds import tiny_config
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from scipy.special import expit, logsumexp, softmax
 
+from dl._training.objective import Objective
 from dl.calibrate import fit_calibrators, fit_temperature
 from dl.config import TrainConfig
 from dl.crossval import cross_validate
@@ -17,7 +18,6 @@ from dl.data import ImageStudy
 from dl.errors import ConfigError
 from dl.inference import logits, steady_torch
 from dl.losses import balanced_weights, remove_prior_shift
-from dl.objective import Objective
 from dl.predict import predict, predict_in_sample
 from dl.predictions import COLUMNS, predictions_frame
 from dl.prepare import Preparation, prepare

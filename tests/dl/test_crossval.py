@@ -18,16 +18,16 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
-import dl.objective
+import dl._training.objective
 import dl.train
 from dl import train
+from dl._training.training_state import TrainingState
 from dl.crossval import cross_validate, plan_folds
 from dl.data import ImageStudy
 from dl.errors import CheckpointError, ImageError, ResumeError, RunLockedError, TrainingError
 from dl.predictions import COLUMNS
 from dl.run_folder import open_run
 from dl.storage import run_lock
-from dl.training_state import TrainingState
 from tests.dl.worlds import altered, tiny_config, write_world
 from usstats.errors import (
     ArgumentError,
@@ -428,7 +428,7 @@ def test_an_unreadable_image_stops_the_run_before_training(tmp_path, world, monk
 
 
 def test_nan_loss_stops_with_the_rows_and_keeps_the_last_epoch(tmp_path, world, monkeypatch):
-    original, seen = dl.objective.binary_cross_entropy, []
+    original, seen = dl._training.objective.binary_cross_entropy, []
 
     def poisoned(logits, targets, **options):
         loss = original(logits, targets, **options)
@@ -436,7 +436,7 @@ def test_nan_loss_stops_with_the_rows_and_keeps_the_last_epoch(tmp_path, world, 
         seen.append(training)
         return loss * float("nan") if training and sum(seen) == 4 else loss
 
-    monkeypatch.setattr(dl.objective, "binary_cross_entropy", poisoned)
+    monkeypatch.setattr(dl._training.objective, "binary_cross_entropy", poisoned)
     with pytest.raises(FitError, match=r"Fold 0, epoch 2: .* image rows \d+(, \d+)+\.") as caught:
         logits_of(world, tiny_config(), tmp_path / "run")
     rows = [int(r) for r in str(caught.value).split("rows ")[1].split(".")[0].split(",")]

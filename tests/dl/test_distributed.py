@@ -14,21 +14,21 @@ import pandas as pd
 import pytest
 import torch
 
+from dl._training.fold import FoldTask
+from dl._training.world import World, training_device
 from dl.checkpoint import read_tensors
 from dl.config import TrainConfig
 from dl.crossval import cross_validate
 from dl.data import ImageStudy
 from dl.distributed import main
 from dl.errors import ConfigError, TrainingError
-from dl.fold import FoldTask
-from dl.world import World, training_device
 from tests.dl.worlds import tiny_config, write_world
 
 REPOSITORY = Path(__file__).parents[2]
 
 SCRIPT = """
 import os, sys
-import dl.fold, dl.train
+import dl._training.fold, dl.train
 from dl.distributed import main
 from tests.dl import worlds  # registers the tiny network
 

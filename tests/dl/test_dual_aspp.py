@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dl import registry
-from dl.dual_aspp import DualModalNet, DualPlan, FusionBlock, dual_aspp
+from dl._networks.dual_aspp import DualModalNet, DualPlan, FusionBlock, dual_aspp
 from dl.inference import steady_torch
 from dl.losses import cross_entropy
 from tests.dl.network_laws import fit, n_parameters, without_gradient

@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 
 from dl import train
+from dl._training.training_state import TrainingState
 from dl.crossval import cross_validate
 from dl.data import ImageStudy
 from dl.errors import ConfigError, ResumeError
 from dl.predict import predict
 from dl.predictions import COLUMNS
 from dl.run_folder import open_run
-from dl.training_state import TrainingState
 from tests.dl.pair_worlds import pair_config, write_pairs
 from tests.dl.test_crossval import fold_record, weights_of
 from tests.dl.worlds import altered

@@ -9,9 +9,9 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
+from dl._training.frozen import _ridge_path, feature_table, fit_head
 from dl.crossval import cross_validate
 from dl.errors import ConfigError
-from dl.frozen import _ridge_path, feature_table, fit_head
 from dl.prepare import Preparation, prepare
 from dl.run_folder import open_run
 from tests.dl.worlds import CLASSES, tiny_config, write_classes, write_world
@@ -183,7 +183,7 @@ def test_features_come_from_the_cache_the_second_time(tmp_path, monkeypatch):
     study, config = write_world(tmp_path / "images", n=6), tiny_config(route="frozen")
     prepared = prepare(study, Preparation.of(config), cache_dir=tmp_path / "cache")
     first = feature_table(config, prepared.cache)
-    monkeypatch.setattr("dl.frozen.features", None)
+    monkeypatch.setattr("dl._training.frozen.features", None)
     np.testing.assert_array_equal(feature_table(config, prepared.cache), first)
     with pytest.raises(TypeError):
         feature_table(config.changed(flip_views=False), prepared.cache)

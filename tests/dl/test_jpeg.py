@@ -11,8 +11,8 @@ from PIL import Image
 from scipy.fft import dctn, idctn
 from torch import Tensor
 
-from dl import jpeg
-from dl.jpeg import compress
+from dl._augmenting import jpeg
+from dl._augmenting.jpeg import compress
 
 
 def coloured(height: int = 48, width: int = 64) -> np.ndarray:

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from dl.gabor import GaborStem, gabor_bank, gaussian_filter
+from dl._networks.gabor import GaborStem, gabor_bank, gaussian_filter
+from dl._networks.pyramid import feature_maps, find_taps
 from dl.layers import (
     Cbam,
     ConvNormAct,
@@ -20,7 +21,6 @@ from dl.layers import (
     resize_to,
     sincos_positions,
 )
-from dl.pyramid import feature_maps, find_taps
 from tests.dl.network_laws import without_gradient
 from usstats.errors import ArgumentError
 

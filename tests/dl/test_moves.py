@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dl.moves import affine, plain_grid, projective_grid, resample, warp
+from dl._augmenting.moves import affine, plain_grid, projective_grid, resample, warp
 
 ONE = torch.ones(1)
 ZERO = torch.zeros(1)

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from dl import registry
+from dl._networks.multitask import MultiTaskUNet, TaskLogits, multitask_unet
 from dl.ensemble import DeepEnsemble
 from dl.losses import MISSING, UncertaintyWeights, multitask_loss
-from dl.multitask import MultiTaskUNet, TaskLogits, multitask_unet
 from tests.dl.network_laws import fit, without_gradient
 
 GENERATOR = torch.Generator().manual_seed(9)

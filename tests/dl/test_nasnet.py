@@ -12,11 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from dl import nasnet_weights, pretrained
-from dl.errors import CheckpointError
-from dl.layers import same_padding
-from dl.nasnet import LARGE, MOBILE, NasNetTrunk, SeparableConv2d, _halve_keras, _halve_slim
-from dl.nasnet_weights import (
+from dl._networks import nasnet_weights, pretrained
+from dl._networks.nasnet_weights import (
     KERAS_TOP,
     KERAS_TRUNK,
     PRETRAINEDMODELS,
@@ -24,6 +21,9 @@ from dl.nasnet_weights import (
     keras_tensors,
     pretrainedmodels_name,
 )
+from dl.errors import CheckpointError
+from dl.layers import same_padding
+from dl.nasnet import LARGE, MOBILE, NasNetTrunk, SeparableConv2d, _halve_keras, _halve_slim
 from dl.registry import build
 from tests.dl.foreign_weights import NASNET_CELLS, image, keras_nasnet_shapes, keras_values
 from tests.reference import shared_path

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from dl import changes
+from dl._augmenting import changes
+from dl._augmenting.operations import apply_policy
 from dl.augment import augment_batch, augment_with_masks
 from dl.channels import ChannelLayout
 from dl.config import AugmentConfig
-from dl.operations import apply_policy
 from dl.policy import OPERATIONS, Policy
 
 

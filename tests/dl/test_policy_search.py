@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Generator, nn
 
 from dl import policy_search
+from dl._augmenting.operations import apply_policy
+from dl._training.fold import FoldTask
 from dl.config import AugmentConfig
 from dl.crossval import cross_validate
 from dl.errors import ConfigError, TrainingError
-from dl.fold import FoldTask
-from dl.operations import apply_policy
 from dl.policy import Policy, PolicySearch
 from dl.policy_search import found_policies, search_policy, with_policy
 from dl.storage import read_json

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from dl._networks.pooling import AttentionPool, PatientNetwork, patient_bags
 from dl.ensemble import DeepEnsemble
 from dl.layers import ImageClassifier, Standardise
 from dl.losses import cross_entropy
-from dl.pooling import AttentionPool, PatientNetwork, patient_bags
 from tests.dl.network_laws import fit, without_gradient
 from usstats.errors import ArgumentError, PairingError
 

@@ -32,7 +32,7 @@ def world(tmp_path) -> ImageStudy:
 def decoded(monkeypatch) -> list[str]:
     names: list[str] = []
     monkeypatch.setattr(
-        "dl.pictures.read_image",
+        "dl._reading.pictures.read_image",
         lambda path, **options: names.append(Path(path).name) or read_image(path, **options),
     )
     return names
@@ -244,7 +244,7 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(world, tmp_path, monke
         shutil.copy(world.root / "P02-0.png", world.root / "P00-0.png")
         return image
 
-    monkeypatch.setattr("dl.pictures.read_image", replaced)
+    monkeypatch.setattr("dl._reading.pictures.read_image", replaced)
     with pytest.raises(ImageError, match=r"row 0: .*changed while"):
         prepare(world, WHOLE, cache_dir=tmp_path / "cache")
     monkeypatch.undo()

@@ -16,9 +16,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from dl import pretrained
+from dl._networks import pretrained
+from dl._networks.pretrained import lite0_imagenet
 from dl.layers import SameConv2d
-from dl.pretrained import lite0_imagenet
 from dl.registry import build
 
 #: Places in the 1000 ImageNet classes.

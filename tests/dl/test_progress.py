@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from dl.allocator import keep_freed_memory
+from dl._training.allocator import keep_freed_memory
 from dl.crossval import cross_validate
 from dl.progress import EpochWatcher, console_progress, reporter
 from tests.dl.worlds import tiny_config, write_world
@@ -101,7 +101,7 @@ def test_a_log_file_gets_lines_and_a_terminal_gets_bars():
 
 
 def test_freed_memory_can_be_kept_on_linux():
-    code = "from dl.allocator import keep_freed_memory as k; print(k(), k())"
+    code = "from dl._training.allocator import keep_freed_memory as k; print(k(), k())"
     answer = subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
@@ -112,6 +112,6 @@ def test_freed_memory_can_be_kept_on_linux():
 
 
 def test_elsewhere_the_allocator_is_left_alone(monkeypatch):
-    monkeypatch.setattr("dl.allocator.sys.platform", "darwin")
-    monkeypatch.setattr("dl.allocator.ctypes.CDLL", lambda name: pytest.fail("asked"))
+    monkeypatch.setattr("dl._training.allocator.sys.platform", "darwin")
+    monkeypatch.setattr("dl._training.allocator.ctypes.CDLL", lambda name: pytest.fail("asked"))
     assert keep_freed_memory() is False

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from dl._training.targets import MISSING, mask_classes, mask_targets
 from dl.config import AugmentConfig
 from dl.crossval import cross_validate
 from dl.data import ImageStudy
@@ -19,7 +20,6 @@ from dl.predict import predict_masks
 from dl.prepare import Preparation
 from dl.registry import build
 from dl.segment import mask_frame, write_masks
-from dl.targets import MISSING, mask_classes, mask_targets
 from tests.dl.worlds import SIDE, tiny_config
 from usstats import dice
 

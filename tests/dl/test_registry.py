@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn.functional import conv2d
 
 from dl import network as table
-from dl import pretrained, registry
+from dl import registry
+from dl._networks import pretrained
 from dl.errors import CheckpointError
 from dl.layers import SameConv2d, merge_input_channels
 from dl.registry import NetworkEntry, build

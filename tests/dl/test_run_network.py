@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from dl._augmenting.variants import variants
+from dl._networks.run_network import RunNetwork, run_network
 from dl.inference import as_input, logits
 from dl.registry import build
 from dl.run_folder import open_run
-from dl.run_network import RunNetwork, run_network
-from dl.variants import variants
 from tests.dl.worlds import tiny_config  # noqa: F401 - registers the tiny network
 
 SIDE = 64

@@ -12,19 +12,19 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 from torch import Generator
 
+from dl._training.objective import Objective
+from dl._training.targets import mask_targets, task_labels
 from dl.augment import augment_batch, augment_with_masks
 from dl.config import AugmentConfig
 from dl.crossval import cross_validate
 from dl.data import ImageStudy
 from dl.errors import ConfigError, ImageError, TrainingError
 from dl.losses import cross_entropy, dice_cross_entropy
-from dl.objective import Objective
 from dl.predict import predict, predict_masks
 from dl.predictions import COLUMNS
 from dl.prepare import Preparation, prepare
 from dl.run_folder import open_run
 from dl.segment import read_probability
-from dl.targets import mask_targets, task_labels
 from tests.dl.worlds import altered, tiny_config, write_world
 from usstats import dice
 from usstats.errors import ArgumentError, LeakageError, SchemaError

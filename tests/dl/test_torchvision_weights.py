@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from dl import pretrained
-from dl import torchvision_weights as published
+from dl._networks import pretrained
+from dl._networks import torchvision_weights as published
 from dl.errors import CheckpointError
 from dl.fingerprint import sha256_file
 from dl.registry import build, entry

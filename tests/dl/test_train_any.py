@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from dl import registry
+from dl._training.objective import Objective
+from dl._training.optimisation import Learner, new_optimiser
 from dl.crossval import cross_validate
 from dl.losses import cross_entropy, deep_supervision
-from dl.objective import Objective
-from dl.optimisation import Learner, new_optimiser
 from dl.run_folder import open_run
 from dl.train import _new_network
 from tests.dl.worlds import CLASSES, tiny_config, write_classes

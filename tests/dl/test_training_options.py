@@ -17,18 +17,18 @@ import pytest
 import torch
 from torch import nn
 
-import dl.objective
+import dl._training.objective
+from dl._networks.stacked import network_of
+from dl._training.objective import Objective
+from dl._training.optimisation import Learner, WeightAverage, new_optimiser
+from dl._training.schedules import share
+from dl._training.training_state import TrainingState
 from dl.crossval import cross_validate
 from dl.errors import ConfigError, TrainingError
 from dl.losses import UncertaintyWeights, dice_cross_entropy
-from dl.objective import Objective
-from dl.optimisation import Learner, WeightAverage, new_optimiser
 from dl.registry import build
 from dl.run_folder import open_run
-from dl.schedules import share
-from dl.stacked import network_of
 from dl.storage import read_json
-from dl.training_state import TrainingState
 from tests.dl.worlds import altered, tiny_config, write_world
 from usstats.splits import make_folds
 
@@ -277,14 +277,14 @@ def test_nan_loss_stops_and_the_run_goes_on_from_the_last_good_epoch(
     world, tmp_path, monkeypatch, name
 ):
     config = tiny_config(**({"folds": 2, "epochs": 2} | OPTIONS[name]))
-    original, seen = dl.objective.Objective.of_classes, []
+    original, seen = dl._training.objective.Objective.of_classes, []
 
     def poisoned(self, logits, labels):
         seen.append(1)
         loss = original(self, logits, labels)
         return loss * float("nan") if len(seen) == 2 else loss
 
-    monkeypatch.setattr(dl.objective.Objective, "of_classes", poisoned)
+    monkeypatch.setattr(dl._training.objective.Objective, "of_classes", poisoned)
     with pytest.raises(TrainingError, match=r"Fold 0, epoch [12]: .* image rows \d+(, \d+)*\."):
         cross_validate(world, config, run_dir=tmp_path / "run", n_jobs=1)
     monkeypatch.undo()

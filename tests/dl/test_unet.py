@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from dl import registry
-from dl.encoders import encoder_names, new_encoder
+from dl._networks.encoders import encoder_names, new_encoder
+from dl._networks.pyramid import feature_maps
+from dl._networks.unet import Decoder, UNet, unet
 from dl.losses import dice_cross_entropy
-from dl.pyramid import feature_maps
-from dl.unet import Decoder, UNet, unet
 from tests.dl.network_laws import fit, n_parameters, without_gradient
 from usstats.errors import ArgumentError
 

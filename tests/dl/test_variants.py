@@ -8,10 +8,10 @@ import torch
 from scipy import ndimage
 from torch import nn
 
+from dl._augmenting.variants import PLAIN, TTA, Variant, variants
 from dl.channels import ChannelLayout
 from dl.inference import as_input, logits, mask_logits, steady_torch
 from dl.registry import build
-from dl.variants import PLAIN, TTA, Variant, variants
 from tests.dl import worlds  # noqa: F401 - registers the tiny network
 from usstats.errors import ArgumentError
 

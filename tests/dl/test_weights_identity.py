@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from dl._training.frozen import feature_table
 from dl.checkpoint import save_weights, weights_identity
 from dl.config import TrainConfig
 from dl.crossval import cross_validate
 from dl.errors import CheckpointError, ResumeError
-from dl.frozen import feature_table
 from dl.predict import predict
 from dl.registry import build
 from dl.run_folder import open_run

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool1d, gelu
 
-from dl.dual_encoder import ASPP, DualPlan, ModalityEncoder
-from dl.encoders import encoder_imagenet
+from dl._networks.dual_encoder import ASPP, DualPlan, ModalityEncoder
+from dl._networks.encoders import encoder_imagenet
 from dl.layers import CrossAttention, sincos_positions
 from dl.network import NetworkEntry, register
 from usstats.errors import ArgumentError, PairingError

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from dl.cam_layers import class_logits, default_layers, last_map, layer_name
+from dl._explaining.layers import class_logits, default_layers, last_map, layer_name
 from dl.layers import resize_to
 from usstats.errors import ArgumentError
 
@@ -30,7 +30,7 @@ class Cam:
         With one logit or several; of one image or two; of two tasks.
     layer : Module or str, optional
         Whose output is looked at, or its name inside the network. By default the trunk's last
-        feature map, or both encoders' of a network of two images (`dl.cam_layers.default_layers`).
+        feature map, or both encoders' of a network of two images (`default_layers`).
     """
 
     #: Whether the map is of a class.

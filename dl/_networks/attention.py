@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dl.encoders import encoder_imagenet
+from dl._networks.encoders import encoder_imagenet
+from dl._networks.pyramid import feature_maps
+from dl._networks.unet import EncodedNetwork
 from dl.layers import GridAttentionGate
 from dl.network import NetworkEntry, register
-from dl.pyramid import feature_maps
-from dl.unet import EncodedNetwork
 
 __all__ = ["AttentionNet", "attention_resnet18"]
 

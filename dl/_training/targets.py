@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dl._reading.pictures import hashed
 from dl.config import TrainConfig
 from dl.data import ImageStudy
 from dl.errors import MaskError
 from dl.geometry import letterbox
 from dl.images import read_image, read_mask, read_regions
-from dl.pictures import hashed
 from dl.prepare import Preparation, for_every_row
 from dl.storage import atomic_path
 

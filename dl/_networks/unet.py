@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dl.encoders import encoder_imagenet, new_encoder
+from dl._networks.encoders import encoder_imagenet, new_encoder
+from dl._networks.pyramid import feature_maps
 from dl.layers import Cbam, ConvNormAct, resize_to
 from dl.network import NetworkEntry, register
-from dl.pyramid import feature_maps
 from usstats.errors import ArgumentError
 
 __all__ = ["Decoder", "EncodedNetwork", "UNet", "unet"]

@@ -11,12 +11,12 @@ from scipy.special import log_softmax
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
+from dl._training.fold import FoldTask
+from dl._training.mask_losses import dice_cross_entropy, soft_dice
+from dl._training.objective import Objective
 from dl.errors import TrainingError
-from dl.fold import FoldTask
 from dl.inference import logits, mask_logits
 from dl.losses import binary_cross_entropy, cross_entropy
-from dl.mask_losses import dice_cross_entropy, soft_dice
-from dl.objective import Objective
 
 __all__ = ["not_finite", "tune"]
 

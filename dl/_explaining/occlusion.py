@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from dl.cam_base import Cam, Toward
-from dl.cam_layers import Target, class_logits
+from dl._explaining.base import Cam, Toward
+from dl._explaining.layers import Target, class_logits
 from dl.channels import ChannelLayout
 from dl.inference import BATCH
 from usstats._check import check_count

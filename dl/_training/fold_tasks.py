@@ -9,24 +9,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dl._networks.stacked import channel_layout
+from dl._training.fold import FoldTask, epoch_seed
+from dl._training.objective import check_tasks
+from dl._training.world import training_device
 from dl.config import TrainConfig
 from dl.data import ImageStudy, check_study
 from dl.errors import ConfigError
-from dl.fold import FoldTask, epoch_seed
 from dl.gates import refuse_other_folds
 from dl.network import entry, tasks_of
-from dl.objective import check_tasks
 from dl.prepare import PreparedImages
 from dl.run_folder import Run
-from dl.stacked import channel_layout
-from dl.world import training_device
 from usstats._grouping import patients_of, tied_groups
 from usstats.errors import ArgumentError, LeakageError, SchemaError
 from usstats.splits import Folds, make_folds, tuning_split
 
 __all__ = ["TUNING", "checked_folds", "checked_tasks", "fold_task", "shared_pictures"]
 
-#: What the random numbers of a fold are for, beside those of `dl.fold`.
+#: What the random numbers of a fold are for, beside those of a fold.
 TUNING = 3
 
 

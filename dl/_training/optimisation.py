@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dl._training.schedules import share
+from dl._training.world import World
 from dl.config import TrainConfig
 from dl.errors import CheckpointError
-from dl.schedules import share
-from dl.world import World
 
 __all__ = ["Learner", "WeightAverage", "new_optimiser"]
 

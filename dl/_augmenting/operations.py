@@ -8,10 +8,10 @@ from functools import partial
 import torch
 from torch import Generator, Tensor
 
-from dl import changes
-from dl.changes import on_pictures, uniform
+from dl._augmenting import changes
+from dl._augmenting.changes import on_pictures, uniform
+from dl._augmenting.moves import affine, degrees, warp
 from dl.channels import ChannelLayout
-from dl.moves import affine, degrees, warp
 from dl.photo import photograph_batch
 from dl.policy import OPERATIONS, Operation, Policy
 

@@ -12,8 +12,8 @@ from itertools import accumulate
 
 from torch import Tensor
 
+from dl._networks.pretrained import PublishedFile, with_counters
 from dl.errors import CheckpointError
-from dl.pretrained import PublishedFile, with_counters
 
 __all__ = [
     "COLOUR_MEAN",

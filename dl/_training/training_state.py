@@ -9,10 +9,10 @@ from typing import Any
 
 from torch import nn
 
+from dl._training.optimisation import Learner
 from dl.checkpoint import read_tensors, write_tensors
 from dl.config import TrainConfig
 from dl.errors import ResumeError
-from dl.optimisation import Learner
 from dl.storage import read_json, write_json, write_text
 
 __all__ = ["LOG", "TrainingState", "latest_state"]

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-import dl.backbones
+import dl._networks.backbones
 import dl.nasnet
 import dl.nets  # noqa: F401  (each registers its trunks)
+from dl._networks.pyramid import PROBE, Tap, find_taps
 from dl.layers import merge_input_channels
 from dl.network import entry, names
-from dl.pyramid import PROBE, Tap, find_taps
 from usstats._check import check_option
 from usstats.errors import ArgumentError
 

@@ -8,11 +8,11 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from dl.backbones import ResidualBlock
-from dl.encoders import encoder_names, new_encoder
-from dl.gabor import SCALES, GaborStem
+from dl._networks.backbones import ResidualBlock
+from dl._networks.encoders import encoder_names, new_encoder
+from dl._networks.gabor import SCALES, GaborStem
+from dl._networks.pyramid import Tap, feature_maps
 from dl.layers import ConvNormAct, MaskGate, MultiRateBlock, Standardise
-from dl.pyramid import Tap, feature_maps
 from usstats._check import check_option
 from usstats.errors import ArgumentError
 

@@ -16,13 +16,13 @@ from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
+from dl._networks.stacked import network_of
+from dl._training.fold import START, FoldTask, epoch_seed
 from dl.checkpoint import weights_identity
 from dl.config import TrainConfig
 from dl.errors import ConfigError
-from dl.fold import START, FoldTask, epoch_seed
 from dl.inference import features, steady_torch
 from dl.losses import balanced_weights
-from dl.stacked import network_of
 from dl.storage import atomic_path
 from usstats.splits import make_folds
 

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, relu
 
-from dl.network import NetworkEntry, register
-from dl.torchvision_weights import (
+from dl._networks.torchvision_weights import (
     COLOUR_MEAN,
     COLOUR_STD,
     DENSENET121,
@@ -20,6 +19,7 @@ from dl.torchvision_weights import (
     imagenet_loader,
     resnet_name,
 )
+from dl.network import NetworkEntry, register
 from usstats._check import check_option
 
 __all__ = ["densenet121_trunk", "resnet18_trunk", "resnet50_trunk"]

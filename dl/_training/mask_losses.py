@@ -8,7 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax, logsigmoid, one_hot
 
-from dl._loss_input import MISSING, check_codes, class_weights, mean_or_zero, single_precision
+from dl._training.loss_input import (
+    MISSING,
+    check_codes,
+    class_weights,
+    mean_or_zero,
+    single_precision,
+)
 from usstats.errors import ArgumentError, PairingError
 
 __all__ = ["dice_cross_entropy", "pixel_cross_entropy", "soft_dice"]

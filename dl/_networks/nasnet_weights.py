@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dl._networks.pretrained import PublishedFile, with_counters
 from dl.errors import CheckpointError
-from dl.pretrained import PublishedFile, with_counters
 
 __all__ = [
     "KERAS_TOP",

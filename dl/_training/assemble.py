@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dl._training.targets import mask_classes
 from dl.calibrate import fit_calibrators
 from dl.data import ImageStudy
 from dl.predictions import predictions_frame
 from dl.run_folder import Run
 from dl.segment import mask_frame
 from dl.storage import atomic_path, write_json
-from dl.targets import mask_classes
 
 __all__ = ["assemble"]
 

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from dl.encoders import encoder_imagenet
+from dl._networks.encoders import encoder_imagenet
+from dl._networks.unet import ENCODER, WIDTHS, Decoder, EncodedNetwork
 from dl.layers import resize_to
 from dl.network import NetworkEntry, register
-from dl.unet import ENCODER, WIDTHS, Decoder, EncodedNetwork
 
 __all__ = ["MultiTaskUNet", "TaskLogits", "multitask_unet"]
 

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from dl.attention import AttentionNet
+from dl._augmenting.variants import Variant, variants
+from dl._networks.attention import AttentionNet
+from dl._networks.multitask import MultiTaskUNet
 from dl.channels import ChannelLayout
 from dl.layers import ImageClassifier
-from dl.multitask import MultiTaskUNet
 from dl.network import tasks_of
 from dl.run_folder import Run
-from dl.variants import Variant, variants
 
 __all__ = ["RunNetwork", "run_network"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dl._config_types import check_types, refuse_repeated, refuse_unknown
+from dl._training.config_types import check_types, refuse_repeated, refuse_unknown
 from dl.errors import ConfigError
 from dl.policy import Policy
 
@@ -47,7 +47,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**63 - 1),
 }
 
-#: As `dl.variants` shows them.
+#: As `dl._augmenting.variants` shows them.
 _TTA = ("rotate", "scale", "gain")
 
 #: A field that only one value of another gives a meaning.

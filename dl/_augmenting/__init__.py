@@ -1,0 +1,1 @@
+"""Changes of images in a batch: levels, geometry, JPEG, operations of a policy, variants."""

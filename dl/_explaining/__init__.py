@@ -1,0 +1,1 @@
+"""What the methods of `dl.cam` have in common, and occlusion."""
