@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -169,6 +170,7 @@ def entry(name: str) -> NetworkEntry:
     ArgumentError
         An unknown name; the message lists those known.
     """
+    import_module("dl.registry")  # whoever asks first finds all of them
     check_option(name, names(), name="architecture")
     return _ENTRIES[name]
 

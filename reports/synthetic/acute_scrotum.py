@@ -11,6 +11,7 @@ recognised. And who outlines a testis knows what was found, and draws a twisted 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ from reports.synthetic.scenes import (
     Scene,
     SyntheticImages,
     deal,
+    draw_patients,
+    hide,
     save_scene,
 )
 from reports.synthetic.torsion import HALF_AXES, SIDES, VIEWS, draw_doppler, draw_testis
@@ -118,16 +121,9 @@ class AcuteScrotumLaw:
         """
         dealt, *boys = np.random.SeedSequence([seed, 0]).spawn(1 + n_patients)
         labels = deal(np.random.default_rng(dealt), n_patients, (1 - self.share, self.share))
-        files = pd.DataFrame(
-            row
-            for i, (boy, label) in enumerate(zip(boys, labels, strict=True), start=1)
-            for row in self._draw_boy(boy, int(label), f"{prefix}{i:03d}", Path(folder))
-        )
-        pairs, hidden = pair_images(files), ["ischaemia", "flow"]
-        return SyntheticImages(
-            study=ImageStudy(images=pairs.drop(columns=hidden), root=Path(folder)),
-            truth=pairs[["image_id", "patient_id", "label", *hidden]],
-        )
+        draw = partial(self._draw_boy, folder=Path(folder))
+        files = draw_patients(draw, boys, labels, prefix=prefix)
+        return hide(pair_images(files), ["ischaemia", "flow"], folder)
 
     def readings(
         self, truth: pd.DataFrame, network: pd.Series[float], *, seed: int

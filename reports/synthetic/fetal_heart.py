@@ -9,6 +9,7 @@ so is that of experts who read it with theirs. The outlines of both ventricles a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from reports.synthetic.scenes import (
     SyntheticImages,
     compress,
     deal,
+    draw_patients,
     save_scene,
     smooth_field,
     speckle,
@@ -122,11 +124,8 @@ class FetalHeartLaw:
         dealt, *bodies = np.random.SeedSequence([seed, 0]).spawn(1 + n_patients)
         rng = np.random.default_rng(dealt)
         labels = deal(rng, n_patients, (1 - PREVALENCE, PREVALENCE))
-        table = pd.DataFrame(
-            row
-            for i, (body, label) in enumerate(zip(bodies, labels, strict=True), start=1)
-            for row in self._draw_patient(body, int(label), f"{prefix}{i:03d}", Path(folder))
-        )
+        draw = partial(self._draw_patient, folder=Path(folder))
+        table = draw_patients(draw, bodies, labels, prefix=prefix)
         hidden = ["opening", "shown"]
         known = rng.random(n_patients) >= self.unlabelled
         outlined = rng.random(len(table)) >= self.unmasked

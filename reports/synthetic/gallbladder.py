@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -34,6 +35,8 @@ from reports.synthetic.scenes import (
     SyntheticImages,
     compress,
     deal,
+    draw_patients,
+    hide,
     save_scene,
     smooth_field,
     speckle,
@@ -162,18 +165,9 @@ class GallbladderLaw:
         dealt, *bodies = np.random.SeedSequence([seed, 0]).spawn(1 + n_patients)
         shares = (1 - hospital.prevalence, hospital.prevalence)
         labels = deal(np.random.default_rng(dealt), n_patients, shares)
-        table = pd.DataFrame(
-            row
-            for i, (body, label) in enumerate(zip(bodies, labels, strict=True), start=1)
-            for row in self._draw_patient(
-                body, int(label), f"{prefix}{i:03d}", hospital, Path(folder)
-            )
-        )
-        hidden = ["severity", "shown"]
-        return SyntheticImages(
-            study=ImageStudy(images=table.drop(columns=hidden), root=Path(folder)),
-            truth=table[["image_id", "patient_id", "label", *hidden]],
-        )
+        draw = partial(self._draw_patient, hospital=hospital, folder=Path(folder))
+        table = draw_patients(draw, bodies, labels, prefix=prefix)
+        return hide(table, ["severity", "shown"], folder)
 
     def readings(
         self, truth: pd.DataFrame, network: pd.Series[float], *, seed: int, aided: bool = True

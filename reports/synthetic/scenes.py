@@ -6,7 +6,7 @@ Levels are in decibels below the brightest echo; speckle is that of `reports.syn
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -130,6 +130,29 @@ def deal(rng: np.random.Generator, n: int, shares: Sequence[float]) -> NDArray[n
         raise ArgumentError(msg)
     edges = np.round(n * np.cumsum([0.0, *shares])).astype(int)
     return rng.permutation(np.repeat(np.arange(len(shares)), np.diff(edges)))
+
+
+def draw_patients(
+    draw: Callable[[np.random.SeedSequence, int, str], list[dict[str, Any]]],
+    sources: Sequence[np.random.SeedSequence],
+    classes: NDArray[np.int64],
+    *,
+    prefix: str,
+) -> pd.DataFrame:
+    """The rows that `draw` makes of every patient, from a source, a class and an id of his own."""
+    return pd.DataFrame(
+        row
+        for i, (source, own) in enumerate(zip(sources, classes, strict=True), start=1)
+        for row in draw(source, int(own), f"{prefix}{i:03d}")
+    )
+
+
+def hide(table: pd.DataFrame, hidden: Sequence[str], folder: str | Path) -> SyntheticImages:
+    """What a study sees of a table, and the truth: its labels and the hidden columns."""
+    return SyntheticImages(
+        study=ImageStudy(images=table.drop(columns=list(hidden)), root=Path(folder)),
+        truth=table[["image_id", "patient_id", "label", *hidden]],
+    )
 
 
 def save_scene(scene: Scene, folder: Path, image_id: str) -> dict[str, Any]:

@@ -11,15 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from dl.data import ImageStudy
 from reports.synthetic.scenes import (
     SIDE,
     Ellipse,
@@ -28,6 +27,8 @@ from reports.synthetic.scenes import (
     SyntheticImages,
     compress,
     deal,
+    draw_patients,
+    hide,
     save_scene,
     smooth_field,
     speckle,
@@ -109,19 +110,11 @@ class SkinLaw:
         ArgumentError
             Fewer than two patients a class.
         """
-        children = np.random.SeedSequence(seed).spawn(n_patients + 1)
-        classes = deal(np.random.default_rng(children[0]), n_patients, SHARES)
-        rows = [
-            row
-            for i, (child, kind) in enumerate(zip(children[1:], classes, strict=True))
-            for row in self._draw_patient(child, int(kind), f"{prefix}{i + 1:03d}", Path(folder))
-        ]
-        table = pd.DataFrame(rows)
-        hidden = ["look", "mark"]
-        return SyntheticImages(
-            study=ImageStudy(images=table.drop(columns=hidden), root=Path(folder)),
-            truth=table[["image_id", "patient_id", "label", *hidden]],
-        )
+        dealt, *children = np.random.SeedSequence(seed).spawn(1 + n_patients)
+        classes = deal(np.random.default_rng(dealt), n_patients, SHARES)
+        draw = partial(self._draw_patient, folder=Path(folder))
+        table = draw_patients(draw, children, classes, prefix=prefix)
+        return hide(table, ["look", "mark"], folder)
 
     def _draw_patient(
         self, source: np.random.SeedSequence, kind: int, patient_id: str, folder: Path

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 from scipy.special import expit
 
-from dl.data import ImageStudy
 from dl.pairing import pair_images
 from reports.synthetic.scenes import (
     SIDE,
@@ -31,6 +31,8 @@ from reports.synthetic.scenes import (
     SyntheticImages,
     compress,
     deal,
+    draw_patients,
+    hide,
     save_scene,
     smooth_field,
     speckle,
@@ -102,12 +104,7 @@ class TorsionLaw:
         [True, False]
         """
         table = self.draw_files(folder, n_patients=n_patients, seed=seed, prefix=prefix)
-        pairs = pair_images(table)
-        hidden = ["flow_inside"]
-        truth = pairs[["image_id", "patient_id", "label", *hidden]]
-        return SyntheticImages(
-            study=ImageStudy(images=pairs.drop(columns=hidden), root=Path(folder)), truth=truth
-        )
+        return hide(pair_images(table), ["flow_inside"], folder)
 
     def draw_files(
         self, folder: str | Path, *, n_patients: int, seed: int, prefix: str = "S"
@@ -115,12 +112,8 @@ class TorsionLaw:
         """As `draw`, but the table as a study has it: one row a file, with modality, side, view."""
         first, *children = np.random.SeedSequence(seed).spawn(n_patients + 1)
         twisted = deal(np.random.default_rng(first), n_patients, (1 - self.share, self.share))
-        rows = [
-            row
-            for i, (child, event) in enumerate(zip(children, twisted, strict=True))
-            for row in self._draw_patient(child, int(event), f"{prefix}{i + 1:03d}", Path(folder))
-        ]
-        return pd.DataFrame(rows)
+        draw = partial(self._draw_patient, folder=Path(folder))
+        return draw_patients(draw, children, twisted, prefix=prefix)
 
     def _draw_patient(
         self, source: np.random.SeedSequence, event: int, patient: str, folder: Path
