@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dl import nasnet, nets
+from dl._networks import attention, backbones, dual_aspp, multitask, unet
 from dl._networks.outside import OUTSIDE
 from dl.checkpoint import load_weights
 from dl.errors import CheckpointError
@@ -22,6 +24,9 @@ from usstats._check import check_option
 from usstats.errors import ArgumentError
 
 __all__ = ["NetworkEntry", "build", "entry", "layout_of", "names", "register"]
+
+#: Each registers its networks when it is imported.
+MODULES = (attention, backbones, dual_aspp, multitask, nasnet, nets, unet)
 
 HEAD = "head."
 IMAGENET_CLASSES = 1000

@@ -569,3 +569,248 @@ def _(s: Study) -> Study:
         Group=["Senior", "Junior"],
         **{"Unaided AUC": [0.85, 0.72], "Aided AUC": [0.87, 0.81], "P": [0.21, 0.001]},
     )
+
+
+@plant("R13", "accuracy table of cohorts, optimal cutoffs col")
+def _(s: Study) -> Study:
+    return _paper(
+        s,
+        "tables/Table 4.csv",
+        Dataset=["Training", "Validation"],
+        **{"Optimal cutoff": [0.42, 0.55], "Sensitivity": [0.8, 0.9], "Specificity": [0.8, 0.7]},
+    )
+
+
+@plant("R06", "DeLong p in a sheet: Model, AUC, P vs nomogram")
+def _(s: Study) -> Study:
+    return _paper(
+        s,
+        "tables/delong.csv",
+        Comparison=["Nomogram vs. Clinical model"],
+        Z=[2.2],
+        **{"P-value": ["<0.001"]},
+    )
+
+
+@plant("R06", "setting delong nested")
+def _(s: Study) -> Study:
+    return _config(s, "added_value_test", value="DeLong's test")
+
+
+@plant("R05", "ROC file with images n")
+def _(s: Study) -> Study:
+    n = len(s["images.csv"])
+    return s.table(
+        "run/external/prospective_auc.csv",
+        pd.DataFrame({"measure": ["auc"], "estimate": [0.8], "n": [n], "method": ["delong"]}),
+    )
+
+
+@plant("R05", "study text: sample = images")
+def _(s: Study) -> Study:
+    return _config(s, "statistics", "sample_unit", value="ultrasound image")
+
+
+@plant("R08", "category NRI column")
+def _(s: Study) -> Study:
+    return _paper(
+        s,
+        "tables/reclass.csv",
+        Model=["Nomogram vs clinical"],
+        **{"Category-free NRI (95% CI)": ["0.52 (0.3-0.7)"], "P": ["<0.001"]},
+    )
+
+
+@plant("R09", "calibration p > 0.05")
+def _(s: Study) -> Study:
+    return _paper(s, "tables/cal.csv", Cohort=["Training"], **{"Hosmer-Lemeshow P": [0.61]})
+
+
+@plant("R11", "setting thresholds 0-1")
+def _(s: Study) -> Study:
+    return _config(s, "decision", "high", value=0.99)
+
+
+@plant("R12", "setting p for DCA")
+def _(s: Study) -> Study:
+    return _config(s, "dca", "significance_test", value="bootstrap p")
+
+
+@plant("R14", "BMI class text")
+def _(s: Study) -> Study:
+    s = _changed(
+        s,
+        PATIENTS,
+        age_class=pd.cut(
+            s[PATIENTS]["age"], [0, 30, 40, 200], labels=["<30", "30-40", ">40"]
+        ).astype(str),
+    )
+    return _add_term(s, "age_class", "factor")
+
+
+@plant("R14", "FSH normal/abnormal")
+def _(s: Study) -> Study:
+    s = _changed(s, PATIENTS, fsh_status=np.where(s[PATIENTS]["fsh"] > 12, "abnormal", "normal"))
+    return _add_term(s, "fsh_status", "factor")
+
+
+@plant("R15", "OR uni and multi in rows")
+def _(s: Study) -> Study:
+    return _paper(
+        s,
+        "tables/regression.csv",
+        Analysis=["Univariable", "Multivariable"],
+        Variable=["FSH", "FSH"],
+        OR=[1.2, 1.1],
+        P=[0.001, 0.02],
+    )
+
+
+@plant("R15", "lasso then logistic")
+def _(s: Study) -> Study:
+    return _config(
+        s,
+        "feature_selection",
+        value="LASSO (lambda.1se), then multivariable logistic regression P<0.05",
+    )
+
+
+@plant("R16", "setting rule of thumb")
+def _(s: Study) -> Study:
+    return _config(s, "sample_size", value="rule of thumb: 10 events per variable")
+
+
+@plant("R17", "setting holdout 30%")
+def _(s: Study) -> Study:
+    return _config(s, "validation", "holdout", value="30%")
+
+
+@plant("R17", "patients column cohort Training/Testing 7:3")
+def _(s: Study) -> Study:
+    c = s[PATIENTS]["cohort"].copy()
+    h = c == "development"
+    c[h] = np.where(np.random.default_rng(0).random(h.sum()) < 0.7, "training", "testing")
+    s = _changed(s, PATIENTS, cohort=c)
+    return _config(
+        s, "cohorts", value={"development": ["training"], "external": ["testing", "prospective"]}
+    )
+
+
+@plant("R18", "setting external n")
+def _(s: Study) -> Study:
+    p = s[PATIENTS]
+    ext = p.index[p.cohort == "prospective"][30:]
+    return s.table(PATIENTS, p.drop(ext))
+
+
+@plant("R19", "setting resample smote before split")
+def _(s: Study) -> Study:
+    return _config(s, "preprocessing", "balancing", value="SMOTE").table(
+        PREDICTIONS, s[PREDICTIONS].assign(probability_calibrated=s[PREDICTIONS]["probability"])
+    )
+
+
+@plant("R20", "setting missing: excluded patients with missing data")
+def _(s: Study) -> Study:
+    return _config(
+        s, "missing_data", "handling", value="patients with missing values were excluded"
+    )
+
+
+@plant("R20", "setting locf / zero")
+def _(s: Study) -> Study:
+    return _config(s, "missing", value="replaced by the median")
+
+
+@plant("R20", "imputed over both cohorts with outcome")
+def _(s: Study) -> Study:
+    return _config(s, "imputation", "fitted_on", value="development and external together")
+
+
+@plant("R21", "printed OR NA-inf")
+def _(s: Study) -> Study:
+    return _paper(
+        s,
+        "tables/or.csv",
+        Variable=["KS"],
+        OR=[">999.99"],
+        **{"95% CI": ["0.00 to >999.99"], "P": ["0.97"]},
+    )
+
+
+@plant("R22", "readings mean of readers", 7)
+def _(s: Study) -> Study:
+    r = (
+        s["readings.csv"]
+        .groupby(["case", "condition"], as_index=False)["rating"]
+        .mean()
+        .assign(reader="mean of 6")
+    )
+    return s.table("readings.csv", r)
+
+
+@plant("R22", "readers labelled by session, wash out weeks 0", 7)
+def _(s: Study) -> Study:
+    return _changed(s, "readings.csv", washout=0)
+
+
+@plant("R23", "AUC gain by group p only", 7)
+def _(s: Study) -> Study:
+    return _paper(
+        s,
+        "tables/gain.csv",
+        Readers=["Experts", "Residents"],
+        **{"Change in AUC": [0.02, 0.09], "P": [0.3, 0.002]},
+    )
+
+
+@plant("R24", "accuracy in abstract table")
+def _(s: Study) -> Study:
+    return _paper(
+        s, "tables/net.csv", Network=["ResNet18"], ACC=[0.91], PRE=[0.9], REC=[0.88], F1=[0.89]
+    )
+
+
+@plant("R25", "prob of the other class")
+def _(s: Study) -> Study:
+    return _changed(
+        s,
+        PREDICTIONS,
+        probability=1 - s[PREDICTIONS]["probability"],
+        probability_calibrated=1 - s[PREDICTIONS]["probability_calibrated"],
+    )
+
+
+@plant("R25", "weights in .pkl in models")
+def _(s: Study) -> Study:
+    return s.document("weights/fold0.pkl", "x")
+
+
+@plant("R01", "setting: probability of final model")
+def _(s: Study) -> Study:
+    return _config(s, "fusion", "probabilities", value="model trained on all patients")
+
+
+@plant("R03", "setting: augment before split")
+def _(s: Study) -> Study:
+    return _config(s, "augmentation", "applied", value="before the split")
+
+
+@plant("R04", "setting: hyperparameters on validation cohort")
+def _(s: Study) -> Study:
+    return _config(s, "tuning", "data", value="external validation cohort")
+
+
+@plant("R02", "setting: retrained for external")
+def _(s: Study) -> Study:
+    return _config(s, "external_network", value="random fold")
+
+
+@plant("R10", "setting: only discrimination outside")
+def _(s: Study) -> Study:
+    return _config(s, "external_validation", "calibration", value="not assessed")
+
+
+@plant("R07", "settings no correction")
+def _(s: Study) -> Study:
+    return _config(s, "multiple_comparisons", value="no correction")

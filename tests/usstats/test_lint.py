@@ -19,6 +19,7 @@ from tests.usstats.lint_studies import SHAPES, Study, clean_study
 from usstats._lint.finding import RULES
 from usstats._lint.folder import read_sheet
 from usstats._lint.leaks import loose_id
+from usstats._lint.objects import place_of
 from usstats._lint.parsing import plain_table
 from usstats._lint.wording import in_words, is_result
 from usstats._numbers import as_number, as_numbers
@@ -159,6 +160,14 @@ def test_tables_of_other_programs_are_put_into_our_words():
 )
 def test_a_table_of_results_is_known_by_its_header(header, known):
     assert is_result(header) is known
+
+
+@pytest.mark.parametrize("cohort", ["BUSI", "Site 2/3", "../\u524d\u77bb", "prospective"])
+def test_files_of_a_cohort_are_known_whatever_it_is_called(cohort):
+    from reports.pipeline import cohort_file
+
+    name = f"run/external/{cohort_file(cohort)}_nomogram_auc.csv"
+    assert place_of(name, ["other", cohort]) == ("external", cohort, "nomogram")
 
 
 @pytest.mark.slow

@@ -255,7 +255,9 @@ def _chosen(table: ResultTable) -> ResultTable:
     """A cut-off that was written as a table is one still."""
     if len(table.frame) != 1 or not table.has(*_CUTOFF):
         return table
-    return replace(table, kind="Threshold", facts=table.frame.iloc[0].to_dict())
+    return replace(
+        table, kind="Threshold", facts={str(k): v for k, v in table.frame.iloc[0].items()}
+    )
 
 
 def _result_frame(path: Path, *, printed: bool) -> pd.DataFrame | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -64,20 +65,26 @@ def place_of(name: str, cohorts: Iterable[str]) -> tuple[str, str, str]:
     parts = name.split("/")
     stem = _SUFFIX.sub("", re.sub(r"\.csv$", "", parts[-1]))
     folder = parts[-2] if len(parts) > 1 else ""
-    named = sorted((c for c in cohorts if _holds(stem, c)), key=len, reverse=True)
+    named = sorted((c for c in cohorts if _spelled(stem, c)), key=len, reverse=True)
     if folder == "external" or named or _OUTSIDE.search(name):
         cohort = named[0] if named else ""
-        model = stem.replace(cohort, "", 1).strip("_- ") if cohort else stem
+        model = stem.replace(_spelled(stem, cohort), "", 1).strip("_- ") if cohort else stem
         return "external", cohort, "" if model == "accuracy" else model
     if folder in ("fit", "validate", "compare"):
         return "development", "", "" if stem in ("accuracy", "nested", "discrimination") else stem
     return ("development", "", "") if _HOME.search(name) else ("", "", "")
 
 
-def _holds(stem: str, cohort: str) -> bool:
-    return re.search(rf"(^|[^a-zA-Z0-9]){re.escape(cohort)}([^a-zA-Z0-9]|$)", stem) is not None or (
-        stem.startswith(f"{cohort}_")
-    )
+def _spelled(stem: str, cohort: str) -> str:
+    """How a file's name spells a cohort: as it is, or, where it is no file name, with its hash.
+
+    The hash is that of `reports.files.slug`.
+    """
+    if re.search(rf"(^|[^a-zA-Z0-9]){re.escape(cohort)}([^a-zA-Z0-9]|$)", stem):
+        return cohort
+    digest = hashlib.sha256(cohort.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    hashed = re.match(rf"[a-z0-9_-]*-{digest}", stem)
+    return hashed[0] if hashed else cohort if stem.startswith(f"{cohort}_") else ""
 
 
 def kind_of_table(frame: pd.DataFrame) -> str:

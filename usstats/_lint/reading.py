@@ -22,6 +22,7 @@ _INTERACTION = "assistance_effect(data, ..., experience='experience').interactio
 _SHORT_WASHOUT = 14
 #: Fewer cases can be in any order by chance.
 _A_LIST = 20
+_RANK = re.compile(r"expert|junior|senior|resident|novice|trainee|specialist|beginner")
 _POOLED = re.compile(
     r"^(mean|average|averaged|avg|consensus|majority|pooled|all|panel|readers|"
     r"experts?|juniors?|seniors?|radiologists?)$"
@@ -271,12 +272,14 @@ def _group_p_values(evidence: Evidence, table: ResultTable) -> Iterator[Finding]
             yield found("R23", "error", table.name, text, fix=_INTERACTION)
         return
     column = next((c for c in ("experience", "subgroup", "group") if table.has(c)), None)
+    column = column or _readers_by_rank(table)
     if column is None or table.has("variable") or table.has("contrast") or table.printed:
         return
     if _interacts(evidence) or "shifted" in table.frame:
         return
     tested = table.frame[table.numbers("p_value").notna()]
     effect = table.words("measure").loc[tested.index].str.contains("diff|effect|change|aided|delta")
+    effect |= any(re.search(r"change|gain|delta|differ", str(c).lower()) for c in table.frame)
     effect |= "condition" in table.frame or "model_1" in table.frame or "reader" in table.name
     groups = tested.loc[effect, column].dropna().astype(str)
     if distinct(groups[~groups.str.lower().isin(["overall", "all", ""])]) > 1:
@@ -286,6 +289,15 @@ def _group_p_values(evidence: Evidence, table: ResultTable) -> Iterator[Finding]
             "difference between them.",
             fix=_INTERACTION,
         )  # fmt: skip
+
+
+def _readers_by_rank(table: ResultTable) -> str | None:
+    """The column that tells experts from beginners, whatever it is called."""
+    for column in table.frame.columns[:2]:
+        words = table.words(str(column))
+        if len(words) > 1 and words.str.contains(_RANK).all():
+            return str(column)
+    return None
 
 
 def _separate_studies(evidence: Evidence) -> Iterator[Finding]:

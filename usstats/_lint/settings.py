@@ -29,13 +29,17 @@ class Pattern:
         )
 
 
-_NO = r"^(false|no|none|off|0|null)$"
+_NO = (
+    r"^(false|no|none|off|0|null|not[ _-](done|performed|applied|assessed|used|made|reported)|"
+    r"no[ _-](adjustment|correction|calibration))$"
+)
 _YES = r"^(true|yes|on|1)$"
 PATTERNS = (
     Pattern(
         rule="R01",
         key=r"fusion|prob|predict|role|network_input|dl_",
-        value=r"^(in[_ -]?sample|training(_set)?|resubstitution|apparent|train)$",
+        value=r"^(in[_ -]?sample|training(_set)?|resubstitution|apparent|train)$|"
+        r"final (model|network)|(trained|fitted|refit\w*) on (all|the (same|whole))",
         finding="The network's value for its own training patients enters the models",
         fix="Use role out_of_fold.",
     ),
@@ -64,8 +68,16 @@ PATTERNS = (
         fix="Split by patient: make_folds(y, cluster=patient_id).",
     ),
     Pattern(
+        rule="R03",
+        key=r"augment|oversampl|balanc|preprocess|normali[sz]",
+        value=r"before.{0,20}(split|fold|partition)",
+        finding="Copies are made before the split, so that one picture stands on both sides",
+        fix="Split the patients first; augment inside the training part of every fold.",
+    ),
+    Pattern(
         rule="R04",
-        key=r"select|monitor|early_?stop|checkpoint|best|tun(e|ing)_?(on|set|data)",
+        key=r"select|monitor|early_?stop|checkpoint|best|tun(e|ing)[._]?(on|set|data)|"
+        r"hyper_?param",
         value=r"held_?out|(^|_|\b)test(\b|_|$)|outer|external|^val(idation)?_?fold",
         finding="The epoch or network is chosen on the patients it is judged on",
         fix="Choose on tuning patients inside each training fold.",
@@ -80,8 +92,8 @@ PATTERNS = (
     Pattern(
         rule="R05",
         key=r"(^|[._])(unit|unit_of_analysis|level|analysis_level|analysis_unit|cluster|"
-        r"(resampling|bootstrap|sampling)_(unit|level))$",
-        value=r"^((per|by)[_ ])?(image|images|frame|frames|slice|slices|image_id)"
+        r"(resampling|bootstrap|sampling|sample|statistical)_(unit|level))$",
+        value=r"^((per|by)[_ ])?(ultrasound[_ ])?(image|images|frame|frames|slice|slices|image_id)"
         r"([-_ ](level|wise|based))?$",
         finding="Images are counted as if they were patients",
         fix="Analyse patients, or pass cluster=patient_id.",
@@ -96,7 +108,7 @@ PATTERNS = (
     Pattern(
         rule="R07",
         key=r"(adjust|multiplicity|multiple_(testing|comparisons)|p_adjust|correction)$",
-        value=_NO + r"|^not?[ _-]|^un(adjusted|corrected)",
+        value=_NO + r"|^un(adjusted|corrected)",
         finding="p values of several comparisons are not adjusted",
         fix="adjust: holm, and contrasts named beforehand",
     ),
@@ -199,7 +211,8 @@ PATTERNS = (
     ),
     Pattern(
         rule="R17",
-        key=r"(^|[._])(test|train|holdout|split|validation)_?(size|fraction|share|ratio|percent)$",
+        key=r"(^|[._])((test|train|holdout|split|validation)_?(size|fraction|share|ratio|percent)|"
+        r"hold_?out)$",
         value=r"^0?\.\d+$|^[1-9]\d?%?$|:",
         finding="Internal validation is a single split",
         fix="validate(fit, data, recipe=..., n_boot=1000, seed=...)",
@@ -215,8 +228,8 @@ PATTERNS = (
     Pattern(
         rule="R20",
         key=r"imput|missing|incomplete",
-        value=r"complete[_ -]?case|listwise|^drop|delete|(^|\W)(mean|median|zero|mode|ffill|locf)"
-        r"(\W|$)|before|outside|once|^single|ignore|indicator",
+        value=r"complete[_ -]?case|listwise|^drop|delete|exclud|omitted|"
+        r"(^|\W)(mean|median|zero|mode|ffill|locf)(\W|$)|before|outside|once|^single|ignore|indicator",
         finding="Missing values are dropped, filled with one value, or imputed outside the "
         "resamples",
         fix="Multiple imputation with the outcome, inside the resamples: imputation: m: 20.",
@@ -255,6 +268,14 @@ PATTERNS = (
         value=r"^(average|averaged|mean|pooled|consensus|fixed)$",
         finding="Readers are averaged, pooled or held fixed",
         fix="reader_study(readers='random', cases='random')",
+    ),
+    Pattern(
+        rule="R20",
+        key=r"imput",
+        value=r"(development|training).*(external|test|validation)|"
+        r"\b(all|both|whole|entire)\b.*(cohorts?|data|patients|sample)",
+        finding="Missing values of development are completed with patients of other cohorts",
+        fix="impute() on development alone, inside every resample: Recipe(imputation='pmm').",
     ),
     Pattern(
         rule="R22",

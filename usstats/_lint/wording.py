@@ -19,7 +19,8 @@ RESULT_COLUMNS = frozenset(
 #: Words a column may have in capitals, and what other programs call them.
 _SAME = (
     "measure", "term", "variable", "group", "model", "reader", "condition", "cohort", "method", "n",
-    "model_1", "model_2", "auc_1", "auc_2", "p_value", "threshold", "estimate", "std_error",
+    "analysis", "experience", "model_1", "model_2", "auc_1", "auc_2", "p_value", "threshold",
+    "estimate", "std_error",
 )  # fmt: skip
 _SPOKEN = {name: name for name in _SAME} | {
     "metric": "measure", "index": "measure", "statistic_name": "measure",
@@ -37,10 +38,11 @@ _SPOKEN = {name: name for name in _SAME} | {
 _PAIR = re.compile(r"^\s*(\S.*?)\s+(?:vs\.?|versus|against)\s+(\S.*?)\s*$", re.IGNORECASE)
 _RATIO = re.compile(r"^(adjusted |crude )?(or|odds ratio)\b.*(ci|confidence)", re.IGNORECASE)
 _RATIOS = ("or", "odds_ratio", "adjusted_or", "exp_b")
-_NUMBER = r"([-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|inf(?:inity)?|∞))"
-_INTERVAL = re.compile(
-    rf"^\s*{_NUMBER}\s*[(\[]\s*{_NUMBER}\s*(?:-|–|—|,|;|to)\s*{_NUMBER}\s*[)\]]\s*$", re.IGNORECASE
-)
+_NUMBER = r"([<>]?\s*[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|inf(?:inity)?|∞))"
+_BETWEEN = rf"{_NUMBER}\s*(?:-|–|—|,|;|to)\s*{_NUMBER}"
+_INTERVAL = re.compile(rf"^\s*{_NUMBER}\s*[(\[]\s*{_BETWEEN}\s*[)\]]\s*$", re.IGNORECASE)
+_LIMITS = re.compile(rf"^\s*[(\[]?\s*{_BETWEEN}\s*[)\]]?\s*$", re.IGNORECASE)
+_P = re.compile(r"^\s*(?:p\s*)?[<>=≤≥]?\s*(\d*\.?\d+(?:e-?\d+)?)\s*$", re.IGNORECASE)
 
 
 def is_ratio(frame: pd.DataFrame) -> bool:
@@ -69,7 +71,7 @@ def in_words(frame: pd.DataFrame) -> pd.DataFrame:
         if new not in frame and new not in free.values():
             free[column] = new
     spoken = frame.rename(columns=free)
-    return spoken.assign(**dict([*_pairs(spoken), *_intervals(spoken)]))
+    return spoken.assign(**dict([*_pairs(spoken), *_intervals(spoken), *_p_values(spoken)]))
 
 
 def _key(column: Any) -> str:
@@ -90,14 +92,44 @@ def _pairs(frame: pd.DataFrame) -> Iterator[tuple[str, pd.Series[Any]]]:
 
 
 def _intervals(frame: pd.DataFrame) -> Iterator[tuple[str, pd.Series[float]]]:
-    """`1.2 (0.9-1.7)` under an odds ratio as three numbers."""
+    """`1.2 (0.9-1.7)` under an odds ratio, or its limits in a column beside it, as numbers."""
     plain = next((c for c in frame if _key(c) in _RATIOS), None)
     if plain is not None and "estimate" not in frame:
-        yield "estimate", frame[plain]
-    column = next((c for c in frame if _RATIO.match(str(c).strip())), None)
-    if column is None or "conf_high" in frame:
+        yield "estimate", frame[plain].map(_amount)
+    if "conf_high" in frame:
         return
-    found = [_INTERVAL.match(str(cell)) for cell in frame[column]]
-    for i, name in enumerate(("estimate", "conf_low", "conf_high"), 1):
-        values = [float("nan") if m is None else float(m[i].replace("∞", "inf")) for m in found]
-        yield name, pd.Series(values, index=frame.index, dtype=float)
+    both = next((c for c in frame if _RATIO.match(str(c).strip())), None)
+    beside = next((c for c in frame if re.fullmatch(r"(95%?_)?ci", _key(c))), None)
+    if both is not None:
+        yield from _matched(frame[both], _INTERVAL, ("estimate", "conf_low", "conf_high"))
+    elif plain is not None and beside is not None:
+        yield from _matched(frame[beside], _LIMITS, ("conf_low", "conf_high"))
+
+
+def _matched(
+    cells: pd.Series[Any], form: re.Pattern[str], names: tuple[str, ...]
+) -> Iterator[tuple[str, pd.Series[float]]]:
+    found = [form.match(str(cell)) for cell in cells]
+    for i, name in enumerate(names, 1):
+        values = [float("nan") if match is None else _amount(match[i]) for match in found]
+        yield name, pd.Series(values, index=cells.index, dtype=float)
+
+
+def _amount(cell: Any) -> float:
+    """A printed number; more than what could be printed is infinite."""
+    text = str(cell).strip().replace("∞", "inf")
+    if text.startswith(">"):
+        return float("inf")
+    try:
+        return float(text.lstrip("< "))
+    except ValueError:
+        return float("nan")
+
+
+def _p_values(frame: pd.DataFrame) -> Iterator[tuple[str, pd.Series[float]]]:
+    """`<0.001` as the number it stands beside."""
+    for name in ("p_value", "p_adjusted"):
+        if name in frame and not pd.api.types.is_numeric_dtype(frame[name].dtype):
+            found = [_P.match(str(cell)) for cell in frame[name]]
+            values = [float("nan") if match is None else float(match[1]) for match in found]
+            yield name, pd.Series(values, index=frame.index, dtype=float)
